@@ -1,0 +1,172 @@
+"""What an analysis says: vertebrae, lesions, and what limits the answer."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+Point = tuple[float, float, float]
+
+
+@dataclass(frozen=True)
+class Vertebra:
+    """One vertebral body and the posterior elements that belong to it.
+
+    Parameters
+    ----------
+    instance : int
+        Its number in the label map ``"vertebrae"``, counted from the head down, from 1.
+    level : str or None
+        Level name, or None where it cannot be known.
+    level_probability : float
+        Probability of `level`, or of the best guess where `level` is None.
+    level_uncertain : bool
+        True where the reader must check the level before relying on it.
+    level_reason : str
+        Why the level is uncertain or missing; empty otherwise.
+    centroid_lps_mm : tuple of float
+        Centroid of the body in LPS mm.
+    volume_mm3 : float
+        Volume of the body, cortex included, in mm³.
+    detection_confidence : float
+        Mean probability of body inside its mask, from 0 to 1.
+    at_edge : bool
+        True where the field of view cuts the body.
+    """
+
+    instance: int
+    level: str | None
+    level_probability: float
+    level_uncertain: bool
+    level_reason: str
+    centroid_lps_mm: Point
+    volume_mm3: float
+    detection_confidence: float
+    at_edge: bool = False
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """A number with its unit, how it was measured, and its interval.
+
+    Parameters
+    ----------
+    name, unit : str
+        What it is, and its UCUM unit.
+    value : float or None
+        None means not assessable, with the reason in `note`.
+    low, high : float or None
+        Interval, where there is one.
+    method, note : str
+        How it was measured; what limits it.
+    """
+
+    name: str
+    value: float | None
+    unit: str
+    low: float | None = None
+    high: float | None = None
+    method: str = ""
+    note: str = ""
+
+
+@dataclass(frozen=True, eq=False)
+class Lesion:
+    """One lesion candidate.
+
+    Parameters
+    ----------
+    label : int
+        Its number in the label map ``"lesions"``, from 1.
+    vertebra_instance : int or None
+        The vertebra it lies in, or None outside bone.
+    level : str or None
+        Level of that vertebra.
+    volume_mm3 : float
+        Volume in mm³.
+    longest_diameter_mm : float
+        Largest distance between two of its voxels in a slice of the reference series, in mm.
+    centroid_lps_mm : tuple of float
+        Centroid in LPS mm.
+    probabilities : mapping of str to float
+        ``malignant``, ``benign`` and ``normal``, summing to 1.
+    confidence : float
+        How firmly the image supports that this is a lesion, from 0 to 1.
+    uncertainty : float
+        Normalized entropy of `probabilities`, from 0 to 1.
+    sequences_used : tuple of str
+        The sequences that were looked at.
+    measurements : tuple of Measurement
+        Further numbers.
+    """
+
+    label: int
+    vertebra_instance: int | None
+    level: str | None
+    volume_mm3: float
+    longest_diameter_mm: float
+    centroid_lps_mm: Point
+    probabilities: Mapping[str, float]
+    confidence: float
+    uncertainty: float
+    sequences_used: tuple[str, ...]
+    measurements: tuple[Measurement, ...] = ()
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "probabilities", MappingProxyType(dict(self.probabilities)))
+
+
+@dataclass(frozen=True)
+class QualityFlag:
+    """Something that limits the result: why a value is missing or doubtful.
+
+    Parameters
+    ----------
+    code : str
+        Stable machine-readable name in lower_snake_case.
+    message : str
+        One sentence for a reader, without identifiers.
+    severity : str
+        ``"info"``, ``"warning"`` or ``"error"``.
+    where : str
+        The sequence, series number or level concerned; empty for the whole study.
+    """
+
+    code: str
+    message: str
+    severity: str = "warning"
+    where: str = ""
+
+
+@dataclass(frozen=True, eq=False)
+class StepRecord:
+    """What one step of the analysis did.
+
+    Parameters
+    ----------
+    name, version : str
+        The step and its version.
+    settings : mapping of str to object
+        Its resolved settings.
+    models : mapping of str to str
+        Name of each model used and the SHA-256 of its weights.
+    methods : str
+        One or two sentences for a methods section.
+    seconds : float
+        Wall time.
+    """
+
+    name: str
+    version: str
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    models: Mapping[str, str] = field(default_factory=dict)
+    methods: str = ""
+    seconds: float = 0.0
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "settings", MappingProxyType(dict(self.settings)))
+        object.__setattr__(self, "models", MappingProxyType(dict(self.models)))
