@@ -55,10 +55,12 @@ class Measurement:
 
     Parameters
     ----------
-    name, unit : str
-        What it is, and its UCUM unit.
+    name : str
+        What it is.
     value : float or None
         None means not assessable, with the reason in `note`.
+    unit : str
+        UCUM unit of `value`, `low` and `high`.
     low, high : float or None
         Interval, where there is one.
     method, note : str

@@ -128,7 +128,13 @@ class Grid:
         return np.asarray(lps_mm, dtype=np.float64) @ inverse[:3, :3].T + inverse[:3, 3]
 
     def corners_lps_mm(self) -> NDArray[np.float64]:
-        """Give the centers of the eight corner voxels in LPS mm, shape (8, 3)."""
+        """Give the centers of the eight corner voxels.
+
+        Returns
+        -------
+        ndarray of float, shape (8, 3)
+            Positions in LPS mm; the last index changes fastest.
+        """
         ends = [(0, n - 1) for n in self.shape]
         return self.ijk_to_lps([(i, j, k) for i in ends[0] for j in ends[1] for k in ends[2]])
 

@@ -45,7 +45,9 @@ def _freeze(array: NDArray, dtype: type | None, grid: Grid) -> NDArray:
     if array.shape != grid.shape:
         msg = f"voxels of shape {array.shape} do not fit a grid of shape {grid.shape}"
         raise GeometryError(msg)
-    frozen = np.array(array, dtype=dtype, order="C", copy=bool(array.flags.writeable) or None)
+    # A read-only view may still change through the array it looks at, so only a read-only owner is shared.
+    may_change = array.flags.writeable or array.base is not None
+    frozen = np.array(array, dtype=dtype, order="C", copy=may_change or None)
     frozen.setflags(write=False)
     return frozen
 

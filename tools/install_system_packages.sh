@@ -1,0 +1,25 @@
+#!/usr/bin/env bash
+# Install the foreign tools that some tests compare against, where that can be done without asking:
+# on Debian or Ubuntu, as root. Elsewhere name what is missing; the tests concerned are skipped and say so.
+set -euo pipefail
+
+# tool on the PATH : Debian package : what the tests use it for
+wanted=(
+  "dciodvfy:dicom3tools:checks every DICOM object against its definition"
+  "dcm2niix:dcm2niix:an independent reader of DICOM geometry"
+)
+
+missing=()
+for line in "${wanted[@]}"; do
+  IFS=: read -r tool package _ <<<"$line"
+  command -v "$tool" >/dev/null || missing+=("$package")
+done
+((${#missing[@]})) || exit 0
+
+if [[ $(id -u) == 0 ]] && command -v apt-get >/dev/null; then
+  export DEBIAN_FRONTEND=noninteractive
+  if { apt-get update -qq && apt-get install -y -qq --no-install-recommends "${missing[@]}"; } </dev/null >/dev/null; then
+    exit 0
+  fi
+fi
+echo "not installed: ${missing[*]}; tests that need them are skipped (Debian and Ubuntu: apt-get install ${missing[*]})" >&2
