@@ -1,0 +1,156 @@
+"""Takes a case along the road: times each step, keeps the history, and holds a failure to its own step."""
+
+from __future__ import annotations
+
+import platform
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from importlib.metadata import PackageNotFoundError, version
+from typing import TYPE_CHECKING, Any
+
+from spondyl import RESEARCH_USE_ONLY, __version__
+from spondyl.core import (
+    Case,
+    InputError,
+    NoSpineError,
+    QualityFlag,
+    SettingsError,
+    SpondylError,
+    StepRecord,
+)
+from spondyl.pipeline.settings import settings_table
+from spondyl.pipeline.steps import STEPS
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from spondyl.models import Network
+    from spondyl.pipeline.settings import Settings
+    from spondyl.pipeline.steps import Step, StepEntry
+
+Progress = Callable[[str, int, int], None]
+"""Called before each part of the work with its name, its number from 1, and the number of parts."""
+
+DECIDING_PACKAGES = ("numpy", "scipy", "SimpleITK", "openvino", "pydicom", "highdicom", "nibabel")
+"""Packages whose version can change a result; written beside it."""
+
+
+def run(
+    case: Case,
+    settings: Settings,
+    networks: Mapping[str, Network],
+    progress: Progress | None = None,
+    *,
+    steps: Sequence[StepEntry] = STEPS,
+) -> Case:
+    """Analyze one case.
+
+    Parameters
+    ----------
+    case : Case
+        The images as read; it stays as it is.
+    settings : Settings
+        How to analyze.
+    networks : mapping of str to Network
+        Loaded networks by role.
+    progress : callable, optional
+        Told the name, number and count before each step.
+    steps : sequence of StepEntry, optional
+        The road; the table of this package unless given.
+
+    Returns
+    -------
+    Case
+        With findings, quality flags and one history record a step.
+
+    Raises
+    ------
+    NoSpineError
+        If no spine is in the study; there is nothing to say then.
+    SpondylError
+        If a step fails without which there is no result. Programming errors pass through as they are.
+    """
+    if not case.images:
+        msg = "an analysis needs at least one image, got none; give a study with MR images of the spine"
+        raise InputError(msg)
+    bound = [entry.bound(settings, networks) for entry in steps]
+    for number, step in enumerate(bound, start=1):
+        if progress is not None:
+            progress(step.name, number, len(bound))
+        case = _taken(step, case, settings)
+    return case
+
+
+def _taken(step: Step, case: Case, settings: Settings) -> Case:
+    """Take one step and see to its record."""
+    started = time.perf_counter()
+    try:
+        after = step(case)
+    except (NoSpineError, SettingsError):
+        raise
+    except SpondylError as error:
+        if not step.optional:
+            raise
+        why = str(error).rstrip(".")
+        flag = QualityFlag(f"{step.name}_failed", f"The step {step.name} gave no result: {why}.", severity="error")
+        after = case.flagged(flag)
+    seconds = time.perf_counter() - started
+    history = after.history
+    if len(history) == len(case.history):
+        own = getattr(settings, step.name, None)
+        history += (StepRecord(step.name, step.version, {} if own is None else settings_table(own)),)
+    return after.with_(history=(*history[:-1], replace(history[-1], seconds=seconds)))
+
+
+def run_table(case: Case, settings: Settings, *, timings_s: Mapping[str, float]) -> dict[str, Any]:
+    """Give what ``run.toml`` holds: everything needed to make the result again.
+
+    Parameters
+    ----------
+    case : Case
+        The analyzed case.
+    settings : Settings
+        The settings it was analyzed with.
+    timings_s : mapping of str to float
+        Seconds by part of the work.
+
+    Returns
+    -------
+    dict
+        Resolved settings at the top, then the tables ``run``, ``machine``, ``models`` and ``timings_s``.
+    """
+    models = {name: sha for record in case.history for name, sha in record.models.items()}
+    return settings_table(settings) | {
+        "run": {
+            "spondyl": __version__,
+            "research_use_only": RESEARCH_USE_ONLY,
+            "case_id": case.case_id,
+            "steps": [f"{record.name} {record.version}" for record in case.history],
+        },
+        "machine": machine(),
+        "models": models,
+        "timings_s": {name: round(seconds, 3) for name, seconds in timings_s.items()},
+    }
+
+
+def machine() -> dict[str, Any]:
+    """Say what the analysis runs on, without the name of the machine or its user.
+
+    Returns
+    -------
+    dict
+        Python, system, processor and the versions of the packages that can change a result.
+    """
+    packages = {}
+    for name in DECIDING_PACKAGES:
+        try:
+            packages[name] = version(name)
+        except PackageNotFoundError:
+            packages[name] = "not installed"
+    return {
+        "python": platform.python_version(),
+        "system": f"{platform.system()} {platform.release()}",
+        "processor": platform.machine(),
+        "packages": packages,
+    }

@@ -1,0 +1,153 @@
+"""The road of one patient as one explicit table.
+
+A new algorithm enters here, in one line; nothing registers itself and nothing is searched for in folders.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+from spondyl import __version__
+from spondyl.core import Case, ModelError
+from spondyl.harmonize.step import harmonize
+from spondyl.lesions.step import find_lesions
+from spondyl.localize.step import localize
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from spondyl.models import Network
+    from spondyl.pipeline.settings import Settings
+
+
+class Step(Protocol):
+    """What the road is made of: a case in, a new case out, the given one unchanged."""
+
+    @property
+    def name(self) -> str:
+        """Name in the history, the settings and the timings."""
+
+    @property
+    def version(self) -> str:
+        """Version of the algorithm."""
+
+    @property
+    def optional(self) -> bool:
+        """Whether the result stands without this step."""
+
+    def __call__(self, case: Case) -> Case:
+        """Give the next record."""
+
+
+@dataclass(frozen=True)
+class StepEntry:
+    """One line of the table: a step function and what it is given.
+
+    Parameters
+    ----------
+    name : str
+        Name of the step, and of its part of `Settings`.
+    function : callable
+        ``function(case, settings, **network)``.
+    network : str
+        Role of the network it needs, passed as ``network=``; empty if it needs none.
+    optional : bool
+        True if a failure leaves the rest of the result standing.
+    version : str
+        Version of the step.
+    """
+
+    name: str
+    function: Callable[..., Case]
+    network: str = ""
+    optional: bool = False
+    version: str = __version__
+
+    def bound(self, settings: Settings, networks: Mapping[str, Network]) -> Step:
+        """Give the step with its settings and network in place.
+
+        Parameters
+        ----------
+        settings : Settings
+            Settings of the whole analysis.
+        networks : mapping of str to Network
+            Loaded networks by role.
+
+        Returns
+        -------
+        Step
+            Ready to be called with a case.
+
+        Raises
+        ------
+        ModelError
+            If the network it needs was not given.
+        """
+        arguments: dict[str, Any] = {}
+        if self.network:
+            if self.network not in networks:
+                msg = f"step {self.name} needs a network for {self.network!r}, got {sorted(networks) or 'none'}"
+                raise ModelError(msg)
+            arguments["network"] = networks[self.network]
+        return BoundStep(self, getattr(settings, self.name, None), arguments)
+
+
+@dataclass(frozen=True)
+class BoundStep:
+    """A line of the table with its settings and network in place.
+
+    Parameters
+    ----------
+    entry : StepEntry
+        The line.
+    settings : object
+        The step's own settings.
+    arguments : dict
+        Further keyword arguments.
+    """
+
+    entry: StepEntry
+    settings: Any
+    arguments: dict[str, Any]
+
+    @property
+    def name(self) -> str:
+        """Name of the step."""
+        return self.entry.name
+
+    @property
+    def version(self) -> str:
+        """Version of the step."""
+        return self.entry.version
+
+    @property
+    def optional(self) -> bool:
+        """Whether the result stands without this step."""
+        return self.entry.optional
+
+    def __call__(self, case: Case) -> Case:
+        """Give the next record.
+
+        Parameters
+        ----------
+        case : Case
+            The record so far; it stays as it is.
+
+        Returns
+        -------
+        Case
+            The next record.
+        """
+        return self.entry.function(case, self.settings, **self.arguments)
+
+
+SPINE = "spine"
+"""Role of the network that outlines structures and lesion candidates."""
+
+STEPS: tuple[StepEntry, ...] = (
+    StepEntry("harmonize", harmonize),
+    StepEntry("localize", localize, network=SPINE),
+    StepEntry("lesions", find_lesions, network=SPINE, optional=True),
+)
+"""The steps in their order."""

@@ -1,0 +1,100 @@
+"""The road: order, timing, history, and what a failing step does."""
+
+import pytest
+
+from fake_case import analyzed_case
+from spondyl.core import Case, InputError, ModelError, NoSpineError, QualityFlag, StepRecord
+from spondyl.pipeline.methods import methods_paragraph
+from spondyl.pipeline.run import run, run_table
+from spondyl.pipeline.settings import Settings
+from spondyl.pipeline.steps import STEPS, StepEntry
+
+
+def _marked(case, settings, **_):
+    return case.flagged(QualityFlag("seen", "Seen."))
+
+
+def _recorded(case, settings, **_):
+    return case.with_(history=(*case.history, StepRecord("own", "7", methods="It was done")))
+
+
+def _failing(error):
+    def step(case, settings, **_):
+        raise error
+
+    return step
+
+
+def test_a_step_that_keeps_no_record_gets_one_with_its_time():
+    case = analyzed_case()
+    after = run(case, Settings(), {}, steps=[StepEntry("first", _marked)])
+    assert [r.name for r in after.history] == ["localize", "first"]
+    assert after.history[-1].seconds > 0
+    assert len(case.history) == 1
+
+
+def test_a_record_of_the_step_itself_is_kept_and_timed():
+    after = run(analyzed_case(), Settings(), {}, steps=[StepEntry("first", _recorded)])
+    assert (after.history[-1].name, after.history[-1].version) == ("own", "7")
+    assert after.history[-1].seconds > 0
+
+
+def test_a_missing_record_is_filled_with_the_resolved_settings():
+    after = run(analyzed_case(), Settings(), {}, steps=[StepEntry("lesions", _marked)])
+    assert after.history[-1].settings
+
+
+def test_an_optional_step_that_fails_becomes_a_flag():
+    steps = [StepEntry("lesions", _failing(ModelError("weights are damaged.")), optional=True), StepEntry("b", _marked)]
+    after = run(analyzed_case(), Settings(), {}, steps=steps)
+    assert [flag.code for flag in after.quality[-2:]] == ["lesions_failed", "seen"]
+    assert after.quality[-2].message == "The step lesions gave no result: weights are damaged."
+
+
+@pytest.mark.parametrize("error", [NoSpineError("no spine"), ZeroDivisionError()])
+def test_no_spine_and_defects_end_the_run_even_in_an_optional_step(error):
+    with pytest.raises(type(error)):
+        run(analyzed_case(), Settings(), {}, steps=[StepEntry("lesions", _failing(error), optional=True)])
+
+
+def test_a_needed_step_that_fails_ends_the_run():
+    with pytest.raises(ModelError, match="damaged"):
+        run(analyzed_case(), Settings(), {}, steps=[StepEntry("localize", _failing(ModelError("damaged")))])
+
+
+def test_a_missing_network_is_said_before_anything_runs():
+    steps = [StepEntry("a", _failing(ZeroDivisionError())), StepEntry("b", _marked, network="spine")]
+    with pytest.raises(ModelError, match="step b needs a network for 'spine', got none"):
+        run(analyzed_case(), Settings(), {}, steps=steps)
+
+
+def test_a_case_without_images_is_refused():
+    with pytest.raises(InputError, match="at least one image"):
+        run(Case("case-0", {}), Settings(), {}, steps=[])
+
+
+def test_progress_is_told_before_each_step():
+    told = []
+    steps = [StepEntry("a", _marked), StepEntry("b", _marked)]
+    run(analyzed_case(), Settings(), {}, lambda *what: told.append(what), steps=steps)
+    assert told == [("a", 1, 2), ("b", 2, 2)]
+
+
+def test_the_road_is_harmonize_localize_lesions():
+    assert [(s.name, s.optional) for s in STEPS] == [("harmonize", False), ("localize", False), ("lesions", True)]
+
+
+def test_the_methods_paragraph_names_versions_models_and_sequences():
+    text = methods_paragraph(analyzed_case())
+    assert "T1, T2, STIR" in text
+    assert "Bodies were found." in text
+    assert "abababababab…" in text
+    assert "research use only" in text
+
+
+def test_the_run_table_holds_settings_versions_and_hashes():
+    table = run_table(analyzed_case(), Settings(seed=3), timings_s={"read": 0.12345})
+    assert table["seed"] == 3
+    assert table["models"] == {"spine": "ab" * 32}
+    assert table["timings_s"] == {"read": 0.123}
+    assert table["machine"]["packages"]["numpy"]
