@@ -26,7 +26,7 @@ AXIS_LETTERS = (("L", "R"), ("P", "A"), ("S", "I"))
 """Direction letters of the positive and negative x, y and z axis of LPS."""
 
 SAGITTAL = "LIP"
-"""The working orientation: slices from right to left, rows from superior to inferior, columns from anterior to posterior."""
+"""The working orientation: slices from right to left, rows from top to bottom, columns from anterior to posterior."""
 
 
 @dataclass(frozen=True, eq=False)
