@@ -1,0 +1,156 @@
+"""A folder of synthetic anatomies, made once on the CPU and drawn from during training.
+
+Contrast, scanner and position are added anew for every patch, so a few hundred anatomies go a long way. Making them is
+resumable: what is there is kept, and a file appears only when it is complete.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from spondyl.core import InputError
+from spondyl.phantom.anatomy import Anatomy, build_anatomy
+
+_log = logging.getLogger(__name__)
+
+TRAINING_SEEDS = range(1_000_000)
+"""Seeds of patients that training may see; tests and benchmarks draw from above, so that none of theirs was learnt."""
+
+REGION_SHARES = {"lumbar": 0.72, "thoracolumbar": 0.2, "thoracic": 0.05, "cervical": 0.03}
+"""Share of each region among the anatomies."""
+
+SPACING_MM = (2.0, 1.0, 1.0)
+"""Voxel size of the stored anatomies: fine in the sagittal plane, where thick-slice images are fine."""
+
+BENIGN, MALIGNANT = 1, 2
+"""Values of the lesion channel."""
+
+
+@dataclass(frozen=True, eq=False)
+class StoredAnatomy:
+    """One anatomy as training reads it.
+
+    Parameters
+    ----------
+    tissue, structure, lesion, instance : ndarray of uint8, shape (n_left, n_inferior, n_posterior)
+        Memory-mapped maps; `lesion` holds `BENIGN` and `MALIGNANT`.
+    """
+
+    tissue: np.ndarray
+    structure: np.ndarray
+    lesion: np.ndarray
+    instance: np.ndarray
+
+
+def region_of(seed: int) -> str:
+    """Choose the region of a training patient from its seed.
+
+    Parameters
+    ----------
+    seed : int
+        The patient's seed.
+
+    Returns
+    -------
+    str
+        A region of the phantom.
+    """
+    draw = np.random.default_rng([seed, 9]).random()
+    edges = np.cumsum(list(REGION_SHARES.values()))
+    return list(REGION_SHARES)[int(np.searchsorted(edges, draw * edges[-1]))]
+
+
+def pack(anatomy: Anatomy) -> np.ndarray:
+    """Stack an anatomy's maps for storage.
+
+    Parameters
+    ----------
+    anatomy : Anatomy
+        The patient.
+
+    Returns
+    -------
+    ndarray of uint8, shape (4, n_left, n_inferior, n_posterior)
+        Tissue, structure, lesion class and instance.
+    """
+    classes = np.zeros(256, np.uint8)
+    for lesion in anatomy.lesions:
+        classes[lesion.label] = MALIGNANT if lesion.malignant else BENIGN
+    return np.stack([anatomy.tissue, anatomy.structure, classes[anatomy.lesion], anatomy.instance])
+
+
+def make_anatomies(folder: Path, seeds: range) -> int:
+    """Make the anatomies of a range of seeds that are not there yet.
+
+    Parameters
+    ----------
+    folder : Path
+        Where they are kept.
+    seeds : range
+        Patients to make, from `TRAINING_SEEDS`.
+
+    Returns
+    -------
+    int
+        How many were made.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    made = 0
+    for seed in seeds:
+        path = folder / f"{seed:07d}.npy"
+        if path.exists():
+            continue
+        stack = pack(build_anatomy(seed, region=region_of(seed), spacing_mm=SPACING_MM))
+        partial = path.with_suffix(".part")
+        with partial.open("wb") as stream:
+            np.save(stream, stack)
+        partial.rename(path)
+        made += 1
+        _log.info("anatomy %d made", seed)
+    return made
+
+
+def list_anatomies(folder: Path) -> list[Path]:
+    """List the finished anatomies of a folder.
+
+    Parameters
+    ----------
+    folder : Path
+        Where they are kept.
+
+    Returns
+    -------
+    list of Path
+        In order of seed.
+
+    Raises
+    ------
+    InputError
+        If there are none.
+    """
+    paths = sorted(folder.glob("*.npy"))
+    if not paths:
+        msg = f"no anatomies in {folder}; make some first with `python -m spondyl.training anatomies {folder}`"
+        raise InputError(msg)
+    return paths
+
+
+def load_anatomy(path: Path) -> StoredAnatomy:
+    """Open a stored anatomy without reading it.
+
+    Parameters
+    ----------
+    path : Path
+        A file of `make_anatomies`.
+
+    Returns
+    -------
+    StoredAnatomy
+        Memory-mapped maps.
+    """
+    tissue, structure, lesion, instance = np.load(path, mmap_mode="r")
+    return StoredAnatomy(tissue, structure, lesion, instance)
