@@ -36,6 +36,7 @@ coverage: $(VENV)/.development
 	$(BIN)/coverage report --data-file=$(VENV)/.coverage --fail-under=100
 
 docs: $(VENV)/.development
+	$(BIN)/python docs/make_reference.py --check
 	$(BIN)/python tools/run_docs.py
 
 format: $(VENV)/.development
@@ -47,11 +48,13 @@ clean:
 
 # Stamps: pip runs again only when pyproject.toml is newer than the last installation.
 $(VENV)/.runtime: pyproject.toml | $(VENV)/bin/python
-	$(BIN)/python -m pip install --quiet --editable .
+	@echo "setting up $(VENV) (a few minutes the first time)"
+	@$(BIN)/python -m pip install -qq --editable .
 	@touch $@
 
 $(VENV)/.development: pyproject.toml | $(VENV)/bin/python
-	$(BIN)/python -m pip install --quiet --editable '.[train,test,check]'
+	@echo "setting up $(VENV) for development (several minutes the first time)"
+	@$(BIN)/python -m pip install -qq --editable '.[train,test,check]'
 	@touch $@ $(VENV)/.runtime
 
 $(VENV)/bin/python:
