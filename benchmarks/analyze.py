@@ -1,0 +1,161 @@
+"""How long `spondyl analyze` takes from start to files, what it costs in memory, and where the time goes.
+
+A synthetic lumbar study is made, then analyzed whole and with its T2 series alone, each in a fresh process as a user
+would call it. In the same run, on the T2 volume, nnU-Net's standard 3D network with random weights makes one pass
+(`nnunet_like`), so that the figures can be compared between machines as a ratio.
+
+    python benchmarks/analyze.py [--runs 3] [--seed 1] [--threads N] [--json FILE]
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from importlib.metadata import version
+from pathlib import Path
+
+import numpy as np
+import pydicom
+from nnunet_like import seconds as nnunet_seconds
+
+from spondyl import __version__
+from spondyl.core import Sequence, Structure
+from spondyl.io.result import read_result
+from spondyl.io.study import read_study
+
+SPONDYL = (sys.executable, "-m", "spondyl.app.cli")
+
+GIB = 1024**3
+
+PACKAGES = ("numpy", "openvino", "SimpleITK", "pydicom", "highdicom", "torch", "monai")
+
+
+def timed(command: list[str]) -> tuple[float, float]:
+    """Wall time in s and peak memory in GiB of a command in a fresh process."""
+    start = time.perf_counter()
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+    _, status, usage = os.wait4(process.pid, 0)
+    wall_s = time.perf_counter() - start
+    process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode:
+        msg = f"{' '.join(command)} ended with exit code {process.returncode}"
+        raise SystemExit(msg)
+    unit = 1 if sys.platform == "darwin" else 1024  # ru_maxrss is in bytes there, in KiB on Linux
+    return wall_s, usage.ru_maxrss * unit / GIB
+
+
+def analyses(study: Path, out: Path, *, runs: int, threads: int) -> dict:
+    """Median wall time, largest peak memory, and the parts of the last run."""
+    command = [*SPONDYL, "analyze", str(study), "--out", str(out), "--threads", str(threads)]
+    measured = [timed(command) for _ in range(runs)]
+    result = read_result(out)
+    used = [s for s in result["sequences"] if s["role"] == "primary"]
+    return {
+        "sequences": [s["sequence"] for s in used],
+        "shapes": [s["shape"] for s in used],
+        "wall_s": statistics.median(wall for wall, _ in measured),
+        "wall_s_all": [round(wall, 2) for wall, _ in measured],
+        "peak_gib": max(peak for _, peak in measured),
+        "parts_s": result["timings_s"],
+        "vertebrae": len(result["vertebrae"]),
+    }
+
+
+def only_series(study: Path, series_uid: str, folder: Path) -> Path:
+    """Copy one series of a study."""
+    folder.mkdir()
+    for number, file in enumerate(sorted(p for p in study.rglob("*") if p.is_file())):
+        try:
+            header = pydicom.dcmread(file, stop_before_pixels=True, specific_tags=["SeriesInstanceUID"])
+        except pydicom.errors.InvalidDicomError:
+            continue
+        if header.get("SeriesInstanceUID") == series_uid:
+            shutil.copy(file, folder / f"{number:05}.dcm")
+    return folder
+
+
+def yardstick(study: Path, *, threads: int) -> dict:
+    """One pass of nnU-Net's network over the T2 volume."""
+    image = read_study(study).case.images[Sequence.T2]
+    wall_s, plan = nnunet_seconds(
+        np.asarray(image.array), image.grid.spacing_mm, classes=len(Structure), threads=threads
+    )
+    return {"wall_s": wall_s, "shape": list(image.grid.shape), "patch": plan.patch, "strides": plan.strides}
+
+
+def measure(folder: Path, *, seed: int, runs: int, threads: int) -> dict:
+    """Make the study and measure everything."""
+    patient = folder / "patient"
+    simulated_s, _ = timed([*SPONDYL, "simulate", "patient", "--out", str(patient), "--seed", str(seed)])
+    study = patient / "dicom" if (patient / "dicom").is_dir() else patient
+    whole = analyses(study, folder / "whole", runs=runs, threads=threads)
+    uids = {
+        s["sequence"]: s["series_uid"] for s in read_result(folder / "whole")["sequences"] if s["role"] == "primary"
+    }
+    alone = only_series(study, uids["T2"], folder / "alone")
+    return {
+        "data": f"synthetic lumbar study, seed {seed}, made by spondyl {__version__}",
+        "machine": f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores, {threads} threads used",
+        "load_before": os.getloadavg()[0],
+        "versions": {"python": platform.python_version(), **{name: version(name) for name in PACKAGES}},
+        "simulated_s": simulated_s,
+        "one": analyses(alone, folder / "one", runs=runs, threads=threads),
+        "whole": whole,
+        "nnunet": yardstick(alone, threads=threads),
+    }
+
+
+def table(measured: dict) -> str:
+    """The figures as Markdown."""
+    one, whole, nnunet = measured["one"], measured["whole"], measured["nnunet"]
+    lines = [
+        f"Data: {measured['data']} ({measured['simulated_s']:.1f} s).",
+        f"Machine: {measured['machine']}; load before: {measured['load_before']:.2f}.",
+        "Versions: " + ", ".join(f"{name} {v}" for name, v in measured["versions"].items()) + ".",
+        "",
+        f"| | {len(one['sequences'])} sequence | {len(whole['sequences'])} sequences |",
+        "|---|---|---|",
+        f"| sequences | {' '.join(one['sequences'])} | {' '.join(whole['sequences'])} |",
+        f"| start to files, median, s | {one['wall_s']:.2f} | {whole['wall_s']:.2f} |",
+        f"| all runs, s | {one['wall_s_all']} | {whole['wall_s_all']} |",
+        f"| peak memory, GiB | {one['peak_gib']:.2f} | {whole['peak_gib']:.2f} |",
+    ]
+    lines += [
+        f"| of it {part}, s | {one['parts_s'].get(part, 0):.2f} | {whole['parts_s'].get(part, 0):.2f} |"
+        for part in dict.fromkeys([*whole["parts_s"], *one["parts_s"]])
+    ]
+    lines += [
+        "",
+        f"nnU-Net's 3D full-resolution network, random weights, sliding window, no mirroring, on the T2 volume "
+        f"{tuple(nnunet['shape'])}, patch {tuple(nnunet['patch'])}: {nnunet['wall_s']:.2f} s for the network alone.",
+        f"Ratio nnU-Net's network / whole analysis of that volume: {nnunet['wall_s'] / one['wall_s']:.2f}.",
+    ]
+    if (step := one["parts_s"].get("localize")) is not None:
+        lines.append(f"Ratio nnU-Net's network / step localize: {nnunet['wall_s'] / step:.2f}.")
+    return "\n".join(lines)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--runs", type=int, default=3)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--threads", type=int, default=os.cpu_count())
+    parser.add_argument("--json", type=Path, help="write the figures to this file, too")
+    arguments = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="spondyl-benchmark-") as folder:
+        measured = measure(Path(folder), seed=arguments.seed, runs=arguments.runs, threads=arguments.threads)
+    print(table(measured))
+    if arguments.json:
+        arguments.json.write_text(json.dumps(measured, indent=1) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
