@@ -1,0 +1,105 @@
+"""Saliency and uncertainty as DICOM Parametric Maps (PS3.3 section A.75), in single precision."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import highdicom as hd
+import numpy as np
+
+import spondyl
+from spondyl.core import OutputError
+from spondyl.io import codes
+from spondyl.io.reference import equipment
+
+if TYPE_CHECKING:
+    from pydicom.sr.coding import Code
+
+    from spondyl.core import Case
+    from spondyl.io.reference import ReferenceSeries
+
+
+@dataclass(frozen=True)
+class MapKind:
+    """What distinguishes one derived map from another.
+
+    Parameters
+    ----------
+    name : str
+        Name in `Case.maps`, and of the file.
+    series_number : int
+        SeriesNumber of the new series.
+    quantity : Code
+        What its values are; also how the map was derived.
+    explanation : str
+        The same in words, at most 64 characters.
+    """
+
+    name: str
+    series_number: int
+    quantity: Code
+    explanation: str
+
+
+SALIENCY = MapKind("saliency", 9104, codes.SALIENCY, "Saliency of the lesion classification, 0 to 1")
+UNCERTAINTY = MapKind("uncertainty", 9105, codes.UNCERTAINTY, "Normalized entropy of the classification, 0 to 1")
+MAPS = (SALIENCY, UNCERTAINTY)
+
+
+def parametric_map(case: Case, reference: ReferenceSeries, kind: MapKind) -> hd.pm.ParametricMap | None:
+    """Give a derived map as a DICOM object.
+
+    Parameters
+    ----------
+    case : Case
+        With the map in `Case.maps`, values from 0 to 1, on the reference image's grid.
+    reference : ReferenceSeries
+        The series that the result is drawn on.
+    kind : MapKind
+        One of `MAPS`.
+
+    Returns
+    -------
+    highdicom.pm.ParametricMap or None
+        None where the case has no such map.
+
+    Raises
+    ------
+    OutputError
+        If the map holds values that are not finite or outside 0 to 1.
+    """
+    if kind.name not in case.maps:
+        return None
+    array = case.maps[kind.name].array
+    low, high = float(array.min()), float(array.max())
+    if not (low >= 0 and high <= 1):
+        msg = f"the {kind.name} map must hold values from 0 to 1, got {low} to {high}; this is a defect of its step"
+        raise OutputError(msg)
+    mapping = hd.pm.RealWorldValueMapping(
+        lut_label=kind.name.upper(),
+        lut_explanation=kind.explanation,
+        unit=codes.NO_UNITS,
+        value_range=(0.0, 1.0),
+        slope=1.0,
+        intercept=0.0,
+        quantity_definition=kind.quantity,
+    )
+    result = hd.pm.ParametricMap(
+        source_images=list(reference.headers),
+        pixel_array=reference.volume_of(np.ascontiguousarray(reference.slices_of(array))),
+        contains_recognizable_visual_features=False,
+        real_world_value_mappings=[mapping],
+        voi_lut_transformations=[hd.VOILUTTransformation(window_center=0.5, window_width=1.0)],
+        content_label="RESEARCH_USE",
+        content_description=f"{kind.name.title()}. {spondyl.RESEARCH_USE_ONLY}"[:64],
+        content_qualification="RESEARCH",
+        derived_pixel_contrast="QUANTITY",
+        derivation=kind.quantity,
+        coding_schemes=codes.coding_schemes(),
+        **equipment(series_number=kind.series_number, description=f"Spondyl {kind.name}"),
+    )
+    # An unpaired body part; without it the laterality would have to be given (PS3.3 section C.7.3.1).
+    result.BodyPartExamined = "SPINE"
+    reference.relink(result)
+    return result

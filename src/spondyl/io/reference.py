@@ -1,0 +1,438 @@
+"""The series that results are drawn on, as every result object sees it.
+
+Segmentations, parametric maps and the report of one case must agree: same study, patient and frame of reference, the
+same slices, and references to the frames that were really read. Two things make that hard to get right once per
+object. Sources differ: a classic series in any file order, one enhanced multi-frame file with more frames than slices
+(echoes, b-values), or no DICOM at all. And highdicom copies from whatever headers it is given, odd values included.
+
+So one small clean header per slice is made here, in the order and direction of the source's slices, and highdicom
+works on those. Where a slice is one frame of a multi-frame file, the references are put right afterwards (`relink`).
+"""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+import highdicom as hd
+import numpy as np
+from pydicom.dataset import Dataset
+from pydicom.sequence import Sequence as DicomSequence
+from pydicom.valuerep import DA, TM, format_number_as_ds
+
+import spondyl
+from spondyl.core import GeometryError, OutputError
+from spondyl.core.geometry import SAME_SPACE_TOLERANCE_MM
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from numpy.typing import NDArray
+
+    from spondyl.core import Case, Grid, Image
+
+MR_IMAGE_STORAGE = "1.2.840.10008.5.1.4.1.1.4"
+"""PS3.4 Annex B."""
+
+MANUFACTURER = "Spondyl developers"
+MODEL = "Spondyl"
+DEVICE_SERIAL_NUMBER = f"spondyl-{spondyl.__version__}"
+
+PARALLEL_COSINE = 0.9999
+"""Array axes within 0.8 degrees of the source's rows and columns count as these; headers round cosines to 6 digits."""
+
+FRAME_MATCH_FRACTION = 0.25
+"""A source frame belongs to the slice that lies nearer than this part of the slice spacing. Chosen by us."""
+
+# Patient and study attributes taken over into results (PS3.3 sections C.7.1.1, C.7.2.1, C.7.2.2).
+_TEXT_KEYWORDS = ("PatientID", "PatientName", "AccessionNumber", "StudyID", "ReferringPhysicianName")
+_OPTIONAL_KEYWORDS = ("StudyDescription", "PatientAge", "PatientSize", "PatientWeight", "IssuerOfPatientID")
+_EQUIPMENT_KEYWORDS = ("Manufacturer", "ManufacturerModelName", "SoftwareVersions")
+
+
+class SourceSeries(Protocol):
+    """One series as it was read, for results to point at."""
+
+    @property
+    def series_uid(self) -> str:
+        """SeriesInstanceUID."""
+
+    @property
+    def datasets(self) -> Sequence[Dataset]:
+        """Headers in slice order, or the one header of an enhanced multi-frame file."""
+
+    @property
+    def frame_numbers(self) -> Sequence[tuple[int, int]]:
+        """For each slice of the image the index into `datasets` and the frame number, counted from 1."""
+
+
+@dataclass(frozen=True)
+class FrameReference:
+    """One frame of a source image.
+
+    Parameters
+    ----------
+    sop_class_uid, sop_instance_uid : str
+        The instance.
+    frame_number : int or None
+        Number of the frame in a multi-frame instance, counted from 1; None in a single-frame one.
+    """
+
+    sop_class_uid: str
+    sop_instance_uid: str
+    frame_number: int | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class ReferenceSeries:
+    """The slices that results are drawn on.
+
+    Parameters
+    ----------
+    order : tuple of int
+        The array axes of the image that run along slices, rows (downwards) and columns.
+    flips : tuple of bool
+        Whether each of these runs against its array axis.
+    geometry : highdicom.VolumeGeometry
+        The same voxels as slices, rows, columns in LPS mm.
+    headers : tuple of Dataset
+        A clean single-frame header per slice.
+    frames : tuple of FrameReference or None
+        The source frame of each slice; None where there is none.
+    series_uid : str
+        SeriesInstanceUID of the source.
+    """
+
+    order: tuple[int, int, int]
+    flips: tuple[bool, bool, bool]
+    geometry: hd.VolumeGeometry
+    headers: tuple[Dataset, ...]
+    frames: tuple[FrameReference | None, ...]
+    series_uid: str
+
+    def slices_of(self, array: NDArray[Any]) -> NDArray[Any]:
+        """Turn voxels of the reference image into slices, rows and columns.
+
+        Parameters
+        ----------
+        array : ndarray, shape of the reference image
+            Voxels in the order of the image.
+
+        Returns
+        -------
+        ndarray, shape (slices, rows, columns)
+            A view of the same voxels.
+        """
+        moved = array.transpose(self.order)
+        return moved[tuple(slice(None, None, -1 if flip else 1) for flip in self.flips)]
+
+    def volume_of(self, slices: NDArray[Any], channels: Mapping[str, Sequence[int]] | None = None) -> hd.Volume:
+        """Give slices their place in the patient.
+
+        Parameters
+        ----------
+        slices : ndarray, shape (slices, rows, columns) or (slices, rows, columns, channels)
+            Voxels as `slices_of` gives them.
+        channels : mapping of str to sequence of int, optional
+            Name and values of the channel axis.
+
+        Returns
+        -------
+        highdicom.Volume
+            The voxels with their geometry.
+        """
+        return self.geometry.with_array(slices, channels=dict(channels) if channels else None)  # type: ignore[arg-type]
+
+    def evidence(self) -> list[Dataset]:
+        """Give one header for each source instance, under its own UID.
+
+        Returns
+        -------
+        list of Dataset
+            Headers to reference from a report.
+        """
+        found: dict[str, Dataset] = {}
+        for header, frame in zip(self.headers, self.frames, strict=True):
+            if frame is not None and frame.sop_instance_uid not in found:
+                real = copy.deepcopy(header)
+                real.SOPClassUID, real.SOPInstanceUID = frame.sop_class_uid, frame.sop_instance_uid
+                found[frame.sop_instance_uid] = real
+        return list(found.values()) or list(self.headers)
+
+    def relink(self, result: Dataset) -> None:
+        """Point a result's source references at the frames that were read instead of at the clean headers.
+
+        Parameters
+        ----------
+        result : Dataset
+            A segmentation or parametric map made from `headers`; changed in place.
+        """
+        if all(f is None for f in self.frames) or all(f and f.frame_number is None for f in self.frames):
+            return
+        headers = (str(header.SOPInstanceUID) for header in self.headers)
+        frame_of = dict(zip(headers, self.frames, strict=True))
+        for item in result.PerFrameFunctionalGroupsSequence:
+            for derivation in item.get("DerivationImageSequence", []):
+                derivation.SourceImageSequence = DicomSequence(
+                    [s for s in derivation.SourceImageSequence if _point(s, frame_of)]
+                )
+            if not any(d.SourceImageSequence for d in item.get("DerivationImageSequence", [])):
+                item.DerivationImageSequence = DicomSequence()
+        instances = {f.sop_instance_uid: f.sop_class_uid for f in self.frames if f is not None}
+        result.SourceImageSequence = DicomSequence([_reference(c, u) for u, c in instances.items()])
+        result.ReferencedSeriesSequence[0].ReferencedInstanceSequence = DicomSequence(
+            [_reference(c, u) for u, c in instances.items()]
+        )
+
+
+def equipment(*, series_number: int, description: str) -> dict[str, Any]:
+    """Give the attributes that say who made an object, when asked for by a highdicom constructor.
+
+    Parameters
+    ----------
+    series_number : int
+        SeriesNumber of the new series, from 1.
+    description : str
+        What the object holds, in at most 40 characters; the research-use mark is added.
+
+    Returns
+    -------
+    dict
+        Keyword arguments for any highdicom object, new UIDs included.
+    """
+    return {
+        "series_instance_uid": hd.UID(),
+        "series_number": series_number,
+        "sop_instance_uid": hd.UID(),
+        "instance_number": 1,
+        "manufacturer": MANUFACTURER,
+        "manufacturer_model_name": MODEL,
+        "software_versions": spondyl.__version__,
+        "device_serial_number": DEVICE_SERIAL_NUMBER,
+        "series_description": f"{description} (RESEARCH USE ONLY)",
+    }
+
+
+def reference_series(case: Case, sources: Mapping[str, SourceSeries]) -> ReferenceSeries:
+    """Prepare the series that the results of a case are drawn on.
+
+    Parameters
+    ----------
+    case : Case
+        With a reference image.
+    sources : mapping of str to SourceSeries
+        The series that were read, by SeriesInstanceUID; empty for a study that did not come as DICOM. Then a study,
+        a series and instances are made up, with the case's pseudonym as the only identity.
+
+    Returns
+    -------
+    ReferenceSeries
+        To be made once per case and given to every writer, so that the results agree with each other.
+
+    Raises
+    ------
+    OutputError
+        If the case has no reference image.
+    GeometryError
+        If the axes of its grid are not at right angles.
+    """
+    if case.reference is None or case.reference not in case.images:
+        msg = f"results need a reference image, got none in case {case.case_id}; run the analysis first"
+        raise OutputError(msg)
+    image = case.images[case.reference]
+    source = sources.get(image.source.series_uid)
+    axes = _axes_of_source(image.grid, source) if source is not None else None
+    order, flips = axes or _default_axes(image.grid)
+    affine = _slice_affine(image.grid, order, flips)
+    shape = tuple(image.grid.shape[a] for a in order)
+    frames = _match_frames(affine, shape, source) if source is not None and axes else (None,) * shape[0]
+    common = _study_header(case, image, source)
+    geometry = hd.VolumeGeometry(
+        affine, shape, coordinate_system="PATIENT", frame_of_reference_uid=str(common.FrameOfReferenceUID)
+    )
+    headers = tuple(_slice_header(common, geometry, k, image, frames[k]) for k in range(shape[0]))
+    return ReferenceSeries(order, flips, geometry, headers, frames, str(common.SeriesInstanceUID))
+
+
+def frame_value(dataset: Dataset, frame_number: int, sequence: str, keyword: str) -> Any:
+    """Give a geometric attribute of one frame, wherever the header keeps it.
+
+    Parameters
+    ----------
+    dataset : Dataset
+        Classic or enhanced header.
+    frame_number : int
+        Number of the frame, counted from 1.
+    sequence, keyword : str
+        Functional group and attribute, such as ``"PlanePositionSequence"`` and ``"ImagePositionPatient"``.
+
+    Returns
+    -------
+    object or None
+        None where the header has no such value.
+    """
+    groups = [dataset]
+    if "PerFrameFunctionalGroupsSequence" in dataset:
+        per_frame = dataset.PerFrameFunctionalGroupsSequence[frame_number - 1]
+        groups = [*per_frame.get(sequence, []), *dataset.SharedFunctionalGroupsSequence[0].get(sequence, [])]
+    for group in groups:
+        if group.get(keyword) is not None:
+            return group.get(keyword)
+    return None
+
+
+def _reference(sop_class_uid: str, sop_instance_uid: str) -> Dataset:
+    item = Dataset()
+    item.ReferencedSOPClassUID, item.ReferencedSOPInstanceUID = sop_class_uid, sop_instance_uid
+    return item
+
+
+def _point(source: Dataset, frame_of: Mapping[str, FrameReference | None]) -> bool:
+    """Point one reference at its frame; False where the slice has none. highdicom shares items between segments."""
+    uid = str(source.ReferencedSOPInstanceUID)
+    if uid not in frame_of:
+        return True
+    frame = frame_of[uid]
+    if frame is None:
+        return False
+    source.ReferencedSOPClassUID, source.ReferencedSOPInstanceUID = frame.sop_class_uid, frame.sop_instance_uid
+    if frame.frame_number is not None:
+        source.ReferencedFrameNumber = frame.frame_number
+    return True
+
+
+def _axes_of_source(grid: Grid, source: SourceSeries) -> tuple[tuple[int, int, int], tuple[bool, bool, bool]] | None:
+    """Find the grid's axes among the source's slices, rows and columns; None where they are not parallel."""
+    if not source.frame_numbers:
+        return None
+    index, number = source.frame_numbers[0]
+    cosines = frame_value(source.datasets[index], number, "PlaneOrientationSequence", "ImageOrientationPatient")
+    if cosines is None:
+        return None
+    along_row, along_column = np.reshape(np.asarray(cosines, dtype=float), (2, 3))
+    wanted = np.stack([np.cross(along_row, along_column), along_column, along_row])
+    dots = wanted @ grid.directions
+    order = tuple(int(a) for a in np.argmax(np.abs(dots), axis=1))
+    if len(set(order)) < 3 or np.abs(dots).max(axis=1).min() < PARALLEL_COSINE:
+        return None
+    return order, tuple(bool(dots[i, a] < 0) for i, a in enumerate(order))  # type: ignore[return-value]
+
+
+def _default_axes(grid: Grid) -> tuple[tuple[int, int, int], tuple[bool, bool, bool]]:
+    """Slices along the coarsest axis; rows downwards and columns to the right as such slices are usually shown."""
+    through = int(np.argmax(np.round(grid.spacing_mm, 3)))
+    down, right = {"sagittal": ("I", "P"), "coronal": ("I", "L"), "axial": ("P", "L")}[grid.plane]
+    have = grid.orientation
+    opposite = dict(zip("LRPASI", "RLAPIS", strict=True))
+
+    def axis_of(letter: str) -> int:
+        return next(a for a, c in enumerate(have) if c in (letter, opposite[letter]))
+
+    rows, columns = axis_of(down), axis_of(right)
+    flips = [False, have[rows] != down, have[columns] != right]
+    directions = grid.directions * [1, 1, 1]
+    normal = np.cross(
+        directions[:, columns] * (-1 if flips[2] else 1),
+        directions[:, rows] * (-1 if flips[1] else 1),
+    )
+    flips[0] = bool(normal @ directions[:, through] < 0)
+    return (through, rows, columns), tuple(flips)  # type: ignore[return-value]
+
+
+def _slice_affine(grid: Grid, order: tuple[int, int, int], flips: tuple[bool, bool, bool]) -> NDArray[np.float64]:
+    """Give the affine of the voxels as slices, rows, columns, with axes exactly at right angles."""
+    affine = grid.affine[:, [*order, 3]].copy()
+    for axis, flip in enumerate(flips):
+        if flip:
+            affine[:3, 3] += affine[:3, axis] * (grid.shape[order[axis]] - 1)
+            affine[:3, axis] *= -1
+    # Headers round cosines; the nearest orthonormal axes (polar decomposition) undo that.
+    spacing = np.linalg.norm(affine[:3, :3], axis=0)
+    u, _, vt = np.linalg.svd(affine[:3, :3] / spacing)
+    square = affine.copy()
+    square[:3, :3] = (u @ vt) * spacing
+    extent = np.asarray([grid.shape[a] - 1 for a in order], dtype=float)
+    moved = np.abs((square - affine)[:3, :3]) @ extent
+    if np.linalg.norm(moved) <= 1e-4:
+        return square if not np.allclose(square, affine, rtol=0, atol=1e-12) else affine
+    if np.linalg.norm(moved) > SAME_SPACE_TOLERANCE_MM:
+        msg = (
+            "results can only be drawn on slices stacked at right angles, got a sheared grid "
+            f"({float(np.linalg.norm(moved)):.2f} mm off); resample the reference image to a regular grid first"
+        )
+        raise GeometryError(msg)
+    return square
+
+
+def _match_frames(
+    affine: NDArray[np.float64], shape: tuple[int, ...], source: SourceSeries
+) -> tuple[FrameReference | None, ...]:
+    """Find the source frame of each slice by its position, whatever the order of files and frames."""
+    frames: list[FrameReference | None] = [None] * shape[0]
+    inverse = np.linalg.inv(affine)
+    for index, number in source.frame_numbers:
+        dataset = source.datasets[index]
+        position = frame_value(dataset, number, "PlanePositionSequence", "ImagePositionPatient")
+        if position is None or (int(dataset.Rows), int(dataset.Columns)) != shape[1:]:
+            continue
+        at = inverse[:3, :3] @ np.asarray(position, dtype=float) + inverse[:3, 3]
+        k = round(float(at[0]))
+        if not 0 <= k < shape[0] or np.abs(at - [k, 0, 0]).max() > FRAME_MATCH_FRACTION or frames[k] is not None:
+            continue
+        enhanced = "PerFrameFunctionalGroupsSequence" in dataset
+        frames[k] = FrameReference(str(dataset.SOPClassUID), str(dataset.SOPInstanceUID), number if enhanced else None)
+    return tuple(frames)
+
+
+def _study_header(case: Case, image: Image, source: SourceSeries | None) -> Dataset:
+    """Give what all slices share: patient, study, series, frame of reference; odd values are left out."""
+    given = source.datasets[0] if source is not None and source.datasets else Dataset()
+    header = Dataset()
+    # Text was decoded with the source's character set when it was read; results are written in Unicode.
+    header.SpecificCharacterSet = "ISO_IR 192"
+    for keyword in _TEXT_KEYWORDS:
+        setattr(header, keyword, str(given.get(keyword) or ""))
+    for keyword in (*_OPTIONAL_KEYWORDS, *_EQUIPMENT_KEYWORDS):
+        if given.get(keyword) not in (None, ""):
+            setattr(header, keyword, given.get(keyword))
+    if source is None:
+        header.PatientID = case.case_id
+    header.PatientSex = given.get("PatientSex") if given.get("PatientSex") in ("M", "F", "O") else ""
+    for keyword, kind in (("PatientBirthDate", DA), ("StudyDate", DA), ("StudyTime", TM)):
+        setattr(header, keyword, _valid(given.get(keyword), kind))
+    header.StudyInstanceUID = str(given.get("StudyInstanceUID") or hd.UID())
+    header.SeriesInstanceUID = str(given.get("SeriesInstanceUID") or hd.UID())
+    frame_of_reference = given.get("FrameOfReferenceUID") or image.grid.frame_of_reference or hd.UID()
+    header.FrameOfReferenceUID = str(frame_of_reference)
+    header.PositionReferenceIndicator = ""
+    header.Modality = "MR"
+    return header
+
+
+def _valid(value: Any, kind: type) -> str:
+    try:
+        return str(kind(str(value))) if value else ""
+    except ValueError:
+        return ""
+
+
+def _slice_header(
+    common: Dataset, geometry: hd.VolumeGeometry, k: int, image: Image, frame: FrameReference | None
+) -> Dataset:
+    header = Dataset()
+    header.update(common)
+    if frame is not None and frame.frame_number is None:
+        header.SOPClassUID, header.SOPInstanceUID = frame.sop_class_uid, frame.sop_instance_uid
+    else:
+        header.SOPClassUID, header.SOPInstanceUID = MR_IMAGE_STORAGE, hd.UID()
+    header.InstanceNumber = k + 1
+    header.Rows, header.Columns = geometry.spatial_shape[1:]
+    affine = geometry.affine
+    header.ImagePositionPatient = [format_number_as_ds(float(v)) for v in affine[:3, 3] + k * affine[:3, 0]]
+    header.ImageOrientationPatient = [format_number_as_ds(float(v)) for v in geometry.direction_cosines]
+    header.PixelSpacing = [format_number_as_ds(float(v)) for v in geometry.pixel_spacing]
+    spacing = float(geometry.spacing_between_slices)
+    header.SpacingBetweenSlices = format_number_as_ds(spacing)
+    header.SliceThickness = format_number_as_ds(float(image.acquisition.slice_thickness_mm or spacing))
+    return header

@@ -1,0 +1,364 @@
+"""Vertebrae and lesions as DICOM Segmentations (PS3.3 section A.51), and segmentations of anybody read back.
+
+BINARY is the default because every viewer shows it. It may overlap, so the canal includes the cord and the sacrum its
+first body, as an anatomist means them. LABELMAP may not; there each voxel keeps only the innermost structure (cord
+before canal, first sacral body before sacrum), and the labels say so.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+import highdicom as hd
+import numpy as np
+from pydicom.dataset import Dataset
+from pydicom.sequence import Sequence as DicomSequence
+
+import spondyl
+from spondyl.core import Structure
+from spondyl.io import codes
+from spondyl.io.reference import MODEL, ReferenceSeries, equipment
+from spondyl.io.seg_reader import SegmentInfo, SegmentMask, read_segmentation
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from numpy.typing import NDArray
+    from pydicom.sr.coding import Code
+
+    from spondyl.core import Case, Lesion, Vertebra
+
+__all__ = [
+    "Segment",
+    "SegmentInfo",
+    "SegmentMask",
+    "lesion_segmentation",
+    "lesion_tracking_id",
+    "read_segmentation",
+    "vertebra_segmentation",
+    "vertebra_tracking_id",
+]
+
+SegmentationKind = Literal["BINARY", "LABELMAP"]
+
+VERTEBRAE_SERIES_NUMBER = 9101
+LESIONS_SERIES_NUMBER = 9102
+"""Above the numbers that scanners give. Chosen by us."""
+
+GOLDEN_ANGLE_DEG = 137.508
+"""Steps of this angle around the color circle keep the hues of neighboring vertebrae far apart."""
+
+
+@dataclass(frozen=True, eq=False)
+class Segment:
+    """One segment to be written.
+
+    Parameters
+    ----------
+    label : str
+        Its name, at most 64 characters.
+    mask : ndarray of bool, shape of the reference image
+        Its voxels.
+    category, kind : Code
+        What it is, as segmented property category and type.
+    region : Code
+        Where it lies.
+    color_lab : tuple of float
+        Recommended color, CIE L*a*b*.
+    modifier : Code, optional
+        Makes `kind` narrower.
+    description : str
+        Further words, at most 1024 characters.
+    """
+
+    label: str
+    mask: NDArray[np.bool_]
+    category: Code
+    kind: Code
+    region: Code
+    color_lab: tuple[float, float, float]
+    modifier: Code | None = None
+    description: str = ""
+
+
+def vertebra_segmentation(
+    case: Case, reference: ReferenceSeries, *, kind: SegmentationKind = "BINARY"
+) -> hd.seg.Segmentation | None:
+    """Give the segmentation of vertebrae, discs, canal, cord and sacrum.
+
+    Parameters
+    ----------
+    case : Case
+        With the label maps ``"structures"`` and ``"vertebrae"``, and ``"discs"`` where there are any.
+    reference : ReferenceSeries
+        The series that the result is drawn on.
+    kind : str, optional
+        ``"BINARY"``, or ``"LABELMAP"`` without overlap.
+
+    Returns
+    -------
+    highdicom.seg.Segmentation or None
+        None where nothing is segmented: an empty segmentation is not allowed.
+    """
+    planes = _Planes(reference, kind)
+    planes.add(_spine_segments(case, overlapping=kind == "BINARY"))
+    return planes.write(series_number=VERTEBRAE_SERIES_NUMBER, content="Vertebrae")
+
+
+def lesion_segmentation(
+    case: Case, reference: ReferenceSeries, *, kind: SegmentationKind = "BINARY"
+) -> hd.seg.Segmentation | None:
+    """Give the segmentation of lesion candidates.
+
+    Parameters
+    ----------
+    case : Case
+        With the label map ``"lesions"``.
+    reference : ReferenceSeries
+        The series that the result is drawn on.
+    kind : str, optional
+        ``"BINARY"`` or ``"LABELMAP"``.
+
+    Returns
+    -------
+    highdicom.seg.Segmentation or None
+        None where there is no lesion: an empty segmentation is not allowed.
+    """
+    planes = _Planes(reference, kind)
+    planes.add(_lesion_segments(case))
+    return planes.write(series_number=LESIONS_SERIES_NUMBER, content="Lesion candidates")
+
+
+def vertebra_tracking_id(vertebra: Vertebra) -> str:
+    """Name a vertebral body the same way in segmentation and report.
+
+    Parameters
+    ----------
+    vertebra : Vertebra
+        Any vertebra of a case.
+
+    Returns
+    -------
+    str
+        Such as ``"L1 vertebral body"``.
+    """
+    if vertebra.level is None:
+        return f"vertebra {vertebra.instance} body (level unknown)"
+    return f"{vertebra.level} vertebral body"
+
+
+def lesion_tracking_id(lesion: Lesion) -> str:
+    """Name a lesion candidate the same way in segmentation and report.
+
+    Parameters
+    ----------
+    lesion : Lesion
+        Any lesion of a case.
+
+    Returns
+    -------
+    str
+        Such as ``"lesion 1, L3"``.
+    """
+    where = lesion.level or ("level unknown" if lesion.vertebra_instance is not None else "outside bone")
+    return f"lesion {lesion.label}, {where}"
+
+
+def _spine_segments(case: Case, *, overlapping: bool) -> Iterator[Segment]:
+    """Plan the segments from the label maps, in the order in which a reader expects them."""
+    structures = case.labels["structures"].array
+    instances = case.labels["vertebrae"].array if "vertebrae" in case.labels else np.zeros_like(structures)
+    body = (structures == Structure.BODY) | (structures == Structure.CORTEX)
+    first_sacral = structures == Structure.S1
+    posterior = structures == Structure.POSTERIOR
+    for vertebra in case.vertebrae:
+        own = instances == vertebra.instance
+        own_body = own & body
+        if vertebra.level == "S1" or not own_body.any():
+            own_body = own_body | (own & first_sacral)
+        yield _body_segment(vertebra, own_body)
+        if (own_posterior := own & posterior).any():
+            yield _posterior_segment(vertebra, own_posterior)
+    if first_sacral.any() and not any(v.level == "S1" for v in case.vertebrae):
+        free = first_sacral & (instances == 0)
+        yield _structure("S1 vertebral body", free, codes.vertebra_code("S1"), (62, 14, 30), codes.VERTEBRAL_BODY)
+    yield from _disc_segments(case)
+    cord = structures == Structure.CORD
+    canal = structures == Structure.CANAL
+    canal_label = "spinal canal" if overlapping else "spinal canal without cord"
+    yield _structure(canal_label, canal | cord if overlapping else canal, codes.VERTEBRAL_CANAL, (80, -20, -18))
+    yield _structure("spinal cord", cord, codes.SPINAL_CORD, (88, -4, 72))
+    sacrum = structures == Structure.SACRUM
+    sacrum_label = "sacrum" if overlapping else "sacrum without S1 body"
+    yield _structure(sacrum_label, sacrum | first_sacral if overlapping else sacrum, codes.SACRUM, (58, 12, 28))
+
+
+def _body_segment(vertebra: Vertebra, mask: NDArray[np.bool_]) -> Segment:
+    words = [f"probability of the level {vertebra.level_probability:.2f}"] if vertebra.level else []
+    if vertebra.level is None or vertebra.level_uncertain:
+        words.insert(0, "LEVEL UNKNOWN" if vertebra.level is None else "LEVEL UNCERTAIN, check before use")
+    if vertebra.at_edge:
+        words.append("cut by the field of view")
+    code = codes.vertebra_code(vertebra.level)
+    return Segment(
+        label=vertebra_tracking_id(vertebra),
+        mask=mask,
+        category=codes.ANATOMICAL_STRUCTURE,
+        kind=code,
+        region=code,
+        color_lab=_vertebra_color(vertebra.instance, lightness=68, chroma=46),
+        modifier=codes.VERTEBRAL_BODY,
+        description="; ".join(words),
+    )
+
+
+def _posterior_segment(vertebra: Vertebra, mask: NDArray[np.bool_]) -> Segment:
+    name = vertebra.level or f"vertebra {vertebra.instance}"
+    uncertain = vertebra.level is None or vertebra.level_uncertain
+    return Segment(
+        label=f"{name} posterior elements" + (" (level unknown)" if vertebra.level is None else ""),
+        mask=mask,
+        category=codes.ANATOMICAL_STRUCTURE,
+        kind=codes.VERTEBRAL_ARCH,
+        region=codes.vertebra_code(vertebra.level),
+        color_lab=_vertebra_color(vertebra.instance, lightness=50, chroma=36),
+        description="LEVEL UNCERTAIN, check before use" if uncertain else "",
+    )
+
+
+def _disc_segments(case: Case) -> Iterator[Segment]:
+    if "discs" not in case.labels:
+        return
+    discs = case.labels["discs"]
+    uncertain = {v.level for v in case.vertebrae if v.level_uncertain}
+    for label in np.flatnonzero(np.bincount(discs.array.ravel()))[1:] if discs.array.any() else ():
+        name = discs.names.get(int(label), "")
+        known = "/" in name
+        doubtful = known and not uncertain.isdisjoint(name.split("/"))
+        yield _structure(
+            f"{name} disc" if known else f"disc {label} (level unknown)",
+            discs.array == label,
+            codes.disc_code(name if known else None),
+            (72, -8, -34),
+            description="LEVEL UNCERTAIN, check before use" if doubtful or not known else "",
+        )
+
+
+def _structure(
+    label: str,
+    mask: NDArray[np.bool_],
+    code: Code,
+    color_lab: tuple[float, float, float],
+    modifier: Code | None = None,
+    *,
+    description: str = "",
+) -> Segment:
+    return Segment(label, mask, codes.ANATOMICAL_STRUCTURE, code, codes.SPINE, color_lab, modifier, description)
+
+
+def _lesion_segments(case: Case) -> Iterator[Segment]:
+    if "lesions" not in case.labels:
+        return
+    array = case.labels["lesions"].array
+    for lesion in case.lesions:
+        malignant = float(lesion.probabilities.get("malignant", 0.0))
+        yield Segment(
+            label=lesion_tracking_id(lesion),
+            mask=array == lesion.label,
+            category=codes.ABNORMAL_STRUCTURE,
+            kind=codes.LESION,
+            region=codes.vertebra_code(lesion.level) if lesion.level else codes.SPINE,
+            color_lab=_suspicion_color(malignant),
+            description=f"candidate; probability of malignancy {malignant:.2f}; uncertainty {lesion.uncertainty:.2f}",
+        )
+
+
+def _vertebra_color(instance: int, *, lightness: float, chroma: float) -> tuple[float, float, float]:
+    angle = np.deg2rad(GOLDEN_ANGLE_DEG * instance)
+    return lightness, float(chroma * np.cos(angle)), float(chroma * np.sin(angle))
+
+
+def _suspicion_color(malignant: float) -> tuple[float, float, float]:
+    """Yellow for a benign-looking candidate, through orange, to red for a suspicious one."""
+    benign, suspicious = np.array([86.0, -2.0, 78.0]), np.array([50.0, 74.0, 52.0])
+    lightness, a, b = benign + float(np.clip(malignant, 0, 1)) * (suspicious - benign)
+    return float(lightness), float(a), float(b)
+
+
+class _Planes:
+    """Segments as planes of the reference series: one array, filled segment by segment, then written."""
+
+    def __init__(self, reference: ReferenceSeries, kind: SegmentationKind) -> None:
+        self.reference = reference
+        self.kind = kind
+        self.descriptions: list[hd.seg.SegmentDescription] = []
+        self.label_map = np.zeros(reference.geometry.spatial_shape, dtype=np.uint16)
+        self.masks: list[NDArray[np.uint8]] = []
+
+    def add(self, segments: Iterable[Segment]) -> None:
+        """Take the segments that are not empty."""
+        for segment in segments:
+            if not segment.mask.any():
+                continue
+            mask = self.reference.slices_of(segment.mask)
+            self.descriptions.append(_describe(len(self.descriptions) + 1, segment))
+            if self.kind == "LABELMAP":
+                self.label_map[mask] = len(self.descriptions)
+            else:
+                self.masks.append(np.packbits(mask, axis=None))
+
+    def volume(self) -> hd.Volume:
+        """Give all segments as highdicom takes them."""
+        if self.kind == "LABELMAP":
+            return self.reference.volume_of(self.label_map)
+        # Segments first in memory: highdicom then reads whole planes instead of every n-th byte.
+        shape = self.reference.geometry.spatial_shape
+        stack = np.empty((len(self.masks), *shape), dtype=np.uint8)
+        for target, packed in zip(stack, self.masks, strict=True):
+            target[...] = np.unpackbits(packed, count=target.size).reshape(shape)
+        numbers = list(range(1, len(self.masks) + 1))
+        return self.reference.volume_of(np.moveaxis(stack, 0, -1), {"SegmentNumber": numbers})
+
+    def write(self, *, series_number: int, content: str) -> hd.seg.Segmentation | None:
+        """Give the object; None without segments."""
+        if not self.descriptions:
+            return None
+        result = hd.seg.Segmentation(
+            source_images=list(self.reference.headers),
+            pixel_array=self.volume(),
+            segmentation_type=self.kind,
+            segment_descriptions=self.descriptions,
+            content_label="RESEARCH_USE",
+            content_description=f"{content}. {spondyl.RESEARCH_USE_ONLY}"[:64],
+            content_qualification="RESEARCH",
+            coding_schemes=codes.coding_schemes(),
+            **equipment(series_number=series_number, description=f"Spondyl {content.lower()}"),
+        )
+        self.reference.relink(result)
+        return result
+
+
+def _describe(number: int, segment: Segment) -> hd.seg.SegmentDescription:
+    description = hd.seg.SegmentDescription(
+        segment_number=number,
+        segment_label=segment.label[:64],
+        segmented_property_category=segment.category,
+        segmented_property_type=segment.kind,
+        algorithm_type="AUTOMATIC",
+        algorithm_identification=hd.AlgorithmIdentificationSequence(
+            name=MODEL, family=codes.ARTIFICIAL_INTELLIGENCE, version=spondyl.__version__
+        ),
+        tracking_uid=hd.UID(),
+        tracking_id=segment.label[:64],
+        anatomic_regions=[segment.region],
+        display_color=hd.color.CIELabColor(*segment.color_lab),
+    )
+    if segment.description:
+        description.SegmentDescription = segment.description[:1024]
+    if segment.modifier is not None:
+        item = description.SegmentedPropertyTypeCodeSequence[0]
+        modifier = Dataset()
+        modifier.update(codes.concept(segment.modifier))
+        item.SegmentedPropertyTypeModifierCodeSequence = DicomSequence([modifier])
+    return description
