@@ -30,7 +30,7 @@ FINEST_PIXEL_MM, COARSEST_PIXEL_MM = 0.5, 1.2
 """Limits of the pixel of a picture: finer shows no more here, coarser looks like steps. Chosen by us."""
 
 STRAIGHT_COLUMN_MM = 6.0
-"""Sideways extent of the body centers up to which one slice shows the whole column; well inside the canal. Our choice."""
+"""Sideways extent of the body centers up to which one slice shows the whole column. Chosen by us."""
 
 CURVE_SMOOTHING_MM = 12.0
 """Standard deviation, along the column, of the smoothing of a curved sheet; about half a lumbar body. Chosen by us."""

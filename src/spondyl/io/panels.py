@@ -1,0 +1,318 @@
+"""Which pictures a report shows: the column in every sequence, each lesion where it is largest, and every slice."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from spondyl.core import SAGITTAL, Sequence, Structure, reorient
+from spondyl.io.figures import ImageStore, Panel, gray, window
+from spondyl.io.views import AXIAL, axial_slice, column_sheet, sagittal_slice, sample, sample_labels, stack_axis
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence as Many
+
+    from numpy.typing import NDArray
+
+    from spondyl.core import Case, Grid, Image, LabelMap, Lesion, Vertebra
+    from spondyl.io.views import View
+
+COLUMN_FRONT_MM, COLUMN_BACK_MM = 70.0, 85.0
+"""What is shown before and behind the body centers, from the great vessels to the tips of the processes. Our choice."""
+
+COLUMN_ABOVE_MM = 30.0
+"""What is shown above and below the outermost body centers. Chosen by us."""
+
+LESION_WINDOW_MM = 90.0
+"""Least edge of the picture of a lesion: it shows a lumbar vertebra with both neighbors. Chosen by us."""
+
+LESION_WINDOW_RATIO = 2.2
+"""Least edge of the picture over the extent of the lesion. Chosen by us."""
+
+PICTURED_LESIONS = 8
+"""Lesions shown in pictures, the most suspicious first; the table lists all."""
+
+MONTAGE_SLICES = 24
+"""Most slices of the montage; a finer volume is thinned."""
+
+SHOWN_COVERAGE = 0.35
+"""Least fraction of a picture that an image must fill to be shown. Chosen by us."""
+
+LABEL_MARGIN_PX = 12
+"""A level name nearer to the upper or lower border, in screen pixels, is left out: it would be cut."""
+
+_SEARCH_STEP = 4
+
+_BODY = (Structure.BODY, Structure.CORTEX, Structure.S1)
+
+
+@dataclass(frozen=True)
+class LesionRow:
+    """The pictures of one lesion.
+
+    Parameters
+    ----------
+    lesion : Lesion
+        The lesion.
+    panels : tuple of Panel
+        One a sequence.
+    """
+
+    lesion: Lesion
+    panels: tuple[Panel, ...]
+
+
+class Pictures:
+    """Makes the pictures of one case.
+
+    Parameters
+    ----------
+    case : Case
+        An analyzed case.
+    """
+
+    def __init__(self, case: Case) -> None:
+        self.case = case
+        self.store = ImageStore()
+        self._windows = {image: window(image, case.vertebrae) for image in (*case.images.values(), *case.others)}
+
+    @property
+    def grid(self) -> Grid | None:
+        """Grid whose planes are shown, or None for a case without images."""
+        images = self.ordered()
+        return images[0].grid if images else None
+
+    def ordered(self) -> list[Image]:
+        """Give the images in the order in which they are shown, the reference first."""
+        images = self.case.images
+        usual = list(Sequence)
+        return [images[s] for s in sorted(images, key=lambda s: (s != self.case.reference, usual.index(s)))]
+
+    def column(self, *, width_px: int) -> tuple[Panel, ...]:
+        """Show the whole column in every sequence.
+
+        Parameters
+        ----------
+        width_px : int
+            Width of a picture.
+
+        Returns
+        -------
+        tuple of Panel
+            One a sequence, all of the same place.
+        """
+        if self.grid is None:
+            return ()
+        view = _column_view(self.grid, self.case.vertebrae)
+        panels = self._across_sequences(view, width_px=width_px, scale_cm=5)
+        for panel in panels:
+            self._draw(panel, names=True)
+        return panels
+
+    def _across_sequences(self, view: View, *, width_px: int, scale_cm: int) -> tuple[Panel, ...]:
+        panels = []
+        for image in self.ordered():
+            # An axial stack fills a sagittal picture only with stripes: better than nothing where it is all there is.
+            if _is_axial_stack(image) and image.sequence != self.case.reference:
+                continue
+            picture = sample(image, view)
+            if np.isfinite(picture).mean() < SHOWN_COVERAGE:
+                continue
+            stored = self.store.add(gray(picture, self._windows[image]), view)
+            name = _spoken(image)
+            about = f"{name}, {view.place}, anterior to the left"
+            panels.append(Panel(view, stored, width_px, name, about, scale_cm))
+        return tuple(panels)
+
+    def _draw(self, panel: Panel, *, names: bool) -> None:
+        """Draw what was found, where the panel cuts it."""
+        found = {
+            name: sample_labels(self.case.labels[name], panel.view)
+            for name in ("structures", "vertebrae", "lesions")
+            if name in self.case.labels
+        }
+        structure = found.get("structures")
+        if structure is not None:
+            panel.add_outline(np.isin(structure, (Structure.CANAL, Structure.CORD)), "canal")
+            panel.add_outline(structure == Structure.SACRUM, "sacrum")
+        if "vertebrae" in found:
+            self._draw_vertebrae(panel, found["vertebrae"], structure, names=names)
+        if "lesions" in found:
+            for label in np.unique(found["lesions"][found["lesions"] > 0]):
+                panel.add_outline(found["lesions"] == label, "lesion")
+
+    def _draw_vertebrae(
+        self, panel: Panel, numbers: NDArray[np.uint16], structure: NDArray[np.uint16] | None, *, names: bool
+    ) -> None:
+        bodies = np.isin(structure, _BODY) if structure is not None else np.ones(numbers.shape, dtype=bool)
+        for vertebra in self.case.vertebrae:
+            mine = numbers == vertebra.instance
+            body = mine & bodies
+            panel.add_outline(mine & ~bodies, "posterior")
+            panel.add_outline(body, "body")
+            if names and body.any():
+                _write_level(panel, vertebra, body)
+
+    def lesion_rows(self, *, width_px: int) -> tuple[LesionRow, ...]:
+        """Show each lesion where it is largest, in every sequence and in an axial series if there is one.
+
+        Parameters
+        ----------
+        width_px : int
+            Width of a picture.
+
+        Returns
+        -------
+        tuple of LesionRow
+            The most suspicious lesions.
+        """
+        labels = self.case.labels.get("lesions")
+        if labels is None:
+            return ()
+        rows = []
+        for lesion in self.case.lesions[:PICTURED_LESIONS]:
+            mask = labels.array == lesion.label
+            if mask.any():
+                rows.append(LesionRow(lesion, self._lesion_panels(lesion, labels, mask, width_px=width_px)))
+        return tuple(rows)
+
+    def _lesion_panels(
+        self, lesion: Lesion, labels: LabelMap, mask: NDArray[np.bool_], *, width_px: int
+    ) -> tuple[Panel, ...]:
+        areas = reorient(mask, labels.grid.orientation, SAGITTAL).sum(axis=(1, 2))
+        view = sagittal_slice(labels.grid, int(np.argmax(areas)))
+        panels = self._across_sequences(_around(view, labels, lesion), width_px=width_px, scale_cm=2)
+        axial = self._axial(lesion)
+        if axial is not None:
+            image, sheet = axial
+            view = _around(sheet, labels, lesion)
+            stored = self.store.add(gray(sample(image, view), self._windows[image]), view)
+            name = f"{_spoken(image)} axial"
+            about = f"{name}, {view.place}, the patient's right on the left"
+            panels += (Panel(view, stored, width_px, name, about, 2),)
+        for panel in panels:
+            self._draw(panel, names=True)
+        return panels
+
+    def _axial(self, lesion: Lesion) -> tuple[Image, View] | None:
+        """Give the axial series that cuts a lesion, and the sheet of its nearest slice."""
+        for image in (*self.case.images.values(), *self.case.others):
+            if not _is_axial_stack(image):
+                continue
+            laid = image.grid.reoriented(AXIAL)
+            index = laid.lps_to_ijk(lesion.centroid_lps_mm)
+            if (index > -0.5).all() and (index < np.asarray(laid.shape) - 0.5).all():
+                return image, axial_slice(image.grid, round(float(index[0])))
+        return None
+
+    def montage(self, *, width_px: int) -> tuple[Panel, ...]:
+        """Show the slices of the reference series from right to left.
+
+        Parameters
+        ----------
+        width_px : int
+            Width of a picture.
+
+        Returns
+        -------
+        tuple of Panel
+            All slices, or evenly chosen ones of a volume with many.
+        """
+        if self.grid is None:
+            return ()
+        image, grid = self.ordered()[0], self.grid
+        panels = []
+        for index in _montage_slices(grid, self.case.vertebrae):
+            view = sagittal_slice(grid, index)
+            stored = self.store.add(gray(sample(image, view), self._windows[image]), view, width_px=2 * width_px)
+            panel = Panel(view, stored, width_px, str(index + 1), f"{_spoken(image)}, {view.place}", 0)
+            if "lesions" in self.case.labels:
+                panel.add_outline(sample_labels(self.case.labels["lesions"], view) > 0, "lesion")
+            panels.append(panel)
+        return tuple(panels)
+
+
+def _write_level(panel: Panel, vertebra: Vertebra, body: NDArray[np.bool_]) -> None:
+    """Write the level before the body, where the picture has room for it."""
+    rows, columns = np.nonzero(body)
+    pixel, unit = panel.view.pixel_mm, panel.unit_mm
+    x = max(float(columns.min()) * pixel - 6 * unit, 34 * unit)
+    y = (float(rows.mean()) + 0.5) * pixel
+    if LABEL_MARGIN_PX * unit < y < panel.view.height_mm - LABEL_MARGIN_PX * unit:
+        panel.add_text(level_text(vertebra), (x, y))
+
+
+def level_text(vertebra: Vertebra) -> str:
+    """Give the name of a vertebra as pictures and tables show it.
+
+    Parameters
+    ----------
+    vertebra : Vertebra
+        The vertebra.
+
+    Returns
+    -------
+    str
+        The level with ``?`` if it must be checked; the number in the column, such as ``#3?``, if it is not known.
+    """
+    if vertebra.level is None:
+        return f"#{vertebra.instance}?"
+    return f"{vertebra.level}?" if vertebra.level_uncertain else vertebra.level
+
+
+def _spoken(image: Image) -> str:
+    b_value = image.acquisition.b_value_s_mm2
+    name = str(image.sequence).replace("_", " ").replace("DIXON", "Dixon").replace("T1CE", "T1 post-contrast")
+    return f"{name} b{b_value:.0f}" if b_value and image.sequence.value == "DWI" else name
+
+
+def _is_axial_stack(image: Image) -> bool:
+    return image.grid.plane == "axial" and stack_axis(image.grid) is not None
+
+
+def _column_view(grid: Grid, vertebrae: Many[Vertebra]) -> View:
+    view = column_sheet(grid, [v.centroid_lps_mm for v in vertebrae])
+    if not vertebrae:
+        return view
+    places = np.array([_pixel_of(view, v.centroid_lps_mm) for v in vertebrae])
+    (top, front), (bottom, back) = places.min(0), places.max(0)
+    ahead, behind, above = (mm / view.pixel_mm for mm in (COLUMN_FRONT_MM, COLUMN_BACK_MM, COLUMN_ABOVE_MM))
+    return view.cropped((top - above, bottom + above), (front - ahead, back + behind))
+
+
+def _pixel_of(view: View, point_lps_mm: tuple[float, float, float]) -> tuple[int, int]:
+    """Give the pixel nearest to a point, to a few pixels: enough to lay a crop."""
+    step = _SEARCH_STEP
+    squared = ((view.points_lps_mm[::step, ::step] - np.asarray(point_lps_mm)) ** 2).sum(-1)
+    row, column = np.unravel_index(int(np.argmin(squared)), squared.shape)
+    return int(row) * step, int(column) * step
+
+
+def _around(view: View, labels: LabelMap, lesion: Lesion) -> View:
+    """Crop a sheet to a square around a lesion, moved inward at the border of the image."""
+    shown = sample_labels(labels, view) == lesion.label
+    row, column = _pixel_of(view, lesion.centroid_lps_mm)
+    extent = 0.0
+    if shown.any():
+        rows, columns = np.nonzero(shown)
+        row, column = round(float(rows.mean())), round(float(columns.mean()))
+        extent = float(max(np.ptp(rows), np.ptp(columns))) * view.pixel_mm
+    half = max(LESION_WINDOW_MM, LESION_WINDOW_RATIO * extent) / view.pixel_mm / 2
+    height, width = view.points_lps_mm.shape[:2]
+    row_at, column_at = (
+        np.clip(c, min(half, n / 2), max(n - half, n / 2)) for c, n in ((row, height), (column, width))
+    )
+    return view.cropped((row_at - half, row_at + half - 1), (column_at - half, column_at + half - 1))
+
+
+def _montage_slices(grid: Grid, vertebrae: Many[Vertebra]) -> list[int]:
+    laid = grid.reoriented(SAGITTAL)
+    first, last = 0, laid.shape[0] - 1
+    if laid.shape[0] > MONTAGE_SLICES and vertebrae:
+        across = laid.lps_to_ijk([v.centroid_lps_mm for v in vertebrae])[:, 0]
+        margin = 30.0 / laid.spacing_mm[0]
+        first, last = max(round(float(across.min()) - margin), 0), min(round(float(across.max()) + margin), last)
+    count = min(MONTAGE_SLICES, last - first + 1)
+    return sorted({round(float(n)) for n in np.linspace(first, last, count)})

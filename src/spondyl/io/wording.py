@@ -1,0 +1,248 @@
+"""The words of the report: what was found and how sure it is, as one says it in a tumor board."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from spondyl.io.panels import level_text
+
+if TYPE_CHECKING:
+    from spondyl.core import Acquisition, Case, Lesion, Vertebra
+
+NUMBERS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve")
+
+UNCERTAINTY_WORDS = ((0.33, "low"), (0.66, "moderate"), (1.01, "high"))
+"""Thirds of the normalized entropy of the class probabilities. Chosen by us."""
+
+SEVERITY_WORDS = {"info": "Note", "warning": "Caution", "error": "Problem"}
+
+STEP_WORDS = {
+    "read": "Reading and recognizing the images",
+    "models": "Loading the network",
+    "harmonize": "Bringing the images to one scale",
+    "localize": "Locating the vertebrae",
+    "lesions": "Searching for lesions",
+    "write": "Writing the results",
+    "total": "All together",
+}
+
+
+def count(number: int, noun: str, plural: str | None = None) -> str:
+    """Give a number and what is counted.
+
+    Parameters
+    ----------
+    number : int
+        How many.
+    noun : str
+        What, in the singular.
+    plural : str, optional
+        The plural where it is not made with an s.
+
+    Returns
+    -------
+    str
+        Such as ``"two lesions"``; small numbers as words.
+    """
+    word = NUMBERS[number] if number < len(NUMBERS) else str(number)
+    return f"{word} {noun if number == 1 else plural or noun + 's'}"
+
+
+def milliliters(volume_mm3: float) -> str:
+    """Give a volume in mL.
+
+    Parameters
+    ----------
+    volume_mm3 : float
+        Volume in mm³.
+
+    Returns
+    -------
+    str
+        With as many decimals as the measurement deserves.
+    """
+    volume_ml = volume_mm3 / 1000
+    return f"{volume_ml:.2f}" if volume_ml < 1 else f"{volume_ml:.1f}"
+
+
+def uncertainty_word(uncertainty: float) -> str:
+    """Give an uncertainty as a word.
+
+    Parameters
+    ----------
+    uncertainty : float
+        From 0 to 1.
+
+    Returns
+    -------
+    str
+        ``low``, ``moderate`` or ``high``.
+    """
+    return next(word for limit, word in UNCERTAINTY_WORDS if uncertainty < limit or limit > 1)
+
+
+def headline(case: Case) -> str:
+    """Say the finding in one line.
+
+    Parameters
+    ----------
+    case : Case
+        An analyzed case.
+
+    Returns
+    -------
+    str
+        What a reader in a hurry must know.
+    """
+    if _not_searched(case):
+        return "Lesions were not assessed"
+    if not case.lesions:
+        return "No lesion candidate found"
+    places = list(dict.fromkeys(place(lesion, case) for lesion in case.lesions))
+    shown = ", ".join(places[:4]) + (" and elsewhere" if len(places) > 4 else "")
+    return f"{count(len(case.lesions), 'lesion candidate').capitalize()}: {shown}"
+
+
+def summary(case: Case) -> list[str]:
+    """Say in a few sentences what was found and what limits it.
+
+    Parameters
+    ----------
+    case : Case
+        An analyzed case.
+
+    Returns
+    -------
+    list of str
+        Sentences, the most important first.
+    """
+    sentences = [_lesion_sentence(case), _vertebra_sentence(case)]
+    serious = [flag for flag in case.quality if flag.severity != "info"]
+    if serious:
+        sentences.append(f"{count(len(serious), 'remark').capitalize()} on image quality or reliability below.")
+    return [sentence for sentence in sentences if sentence]
+
+
+def _lesion_sentence(case: Case) -> str:
+    if _not_searched(case):
+        return "The search for lesions gave no result; nothing can be said about them."
+    if not case.lesions:
+        return "That no candidate was found does not exclude disease."
+    first = case.lesions[0]
+    most = "The most suspicious" if len(case.lesions) > 1 else "It"
+    chance = first.probabilities.get("malignant", 0.0)
+    return (
+        f"{most} lies in {place(first, case)}, measures {first.longest_diameter_mm:.0f} mm "
+        f"({milliliters(first.volume_mm3)} mL) and is rated malignant with probability {chance:.2f}, "
+        f"with {uncertainty_word(first.uncertainty)} uncertainty."
+    )
+
+
+def _vertebra_sentence(case: Case) -> str:
+    found = case.vertebrae
+    if not found:
+        return "No vertebra was located."
+    known = [v for v in found if v.level is not None]
+    span = f", {level_text(known[0])} to {level_text(known[-1])}" if len(known) > 1 else ""
+    doubtful = sum(v.level_uncertain or v.level is None for v in found)
+    checked = " All level names are considered reliable."
+    if doubtful:
+        needs = "needs" if doubtful == 1 else "need"
+        checked = f" {count(doubtful, 'level name').capitalize()} {needs} checking (marked ?)."
+    were = "was" if len(found) == 1 else "were"
+    return f"{count(len(found), 'vertebra', 'vertebrae').capitalize()} {were} located{span}.{checked}"
+
+
+def _not_searched(case: Case) -> bool:
+    return any(flag.code == "lesions_failed" for flag in case.quality)
+
+
+def place(lesion: Lesion, case: Case) -> str:
+    """Say where a lesion lies.
+
+    Parameters
+    ----------
+    lesion : Lesion
+        The lesion.
+    case : Case
+        The case it belongs to.
+
+    Returns
+    -------
+    str
+        The level as the pictures show it, or ``outside bone``.
+    """
+    for vertebra in case.vertebrae:
+        if vertebra.instance == lesion.vertebra_instance:
+            return level_text(vertebra)
+    return lesion.level or "outside bone"
+
+
+def remarks(vertebra: Vertebra) -> str:
+    """Say what limits the finding of a vertebra.
+
+    Parameters
+    ----------
+    vertebra : Vertebra
+        The vertebra.
+
+    Returns
+    -------
+    str
+        Empty where nothing does.
+    """
+    said = []
+    if vertebra.level is None:
+        said.append("level not known")
+    elif vertebra.level_uncertain:
+        said.append("check the level")
+    if vertebra.level_reason:
+        said.append(vertebra.level_reason)
+    if vertebra.at_edge:
+        said.append("cut by the field of view, so its volume is too small")
+    text = "; ".join(said)
+    return text[:1].upper() + text[1:]
+
+
+def timing(acquisition: Acquisition) -> str:
+    """Give the times of a sequence as a radiographer writes them.
+
+    Parameters
+    ----------
+    acquisition : Acquisition
+        How the image was taken.
+
+    Returns
+    -------
+    str
+        Such as ``"TR 3500 · TE 90 · TI 160 ms"``; empty where the header does not say.
+    """
+    named = (
+        ("TR", acquisition.repetition_time_ms),
+        ("TE", acquisition.echo_time_ms),
+        ("TI", acquisition.inversion_time_ms),
+    )
+    times = " · ".join(f"{name} {value:.0f}" for name, value in named if value)
+    shown = f"{times} ms" if times else ""
+    if acquisition.b_value_s_mm2 is not None:
+        shown += f"{' · ' if shown else ''}b {acquisition.b_value_s_mm2:.0f}"
+    return shown
+
+
+def scanner(acquisition: Acquisition) -> str:
+    """Name the scanner of an image.
+
+    Parameters
+    ----------
+    acquisition : Acquisition
+        How the image was taken.
+
+    Returns
+    -------
+    str
+        Vendor, model and field strength as far as the header tells.
+    """
+    vendor = acquisition.vendor
+    shown = {"ge": "GE", "uih": "United Imaging"}.get(vendor, vendor.capitalize())
+    field = f"{acquisition.field_strength_t:g} T" if acquisition.field_strength_t else ""
+    return " ".join(part for part in (shown, acquisition.model, field) if part)
