@@ -238,9 +238,10 @@ def _masks(
     pixels = pixels.reshape(int(dataset.NumberOfFrames), int(dataset.Rows), int(dataset.Columns))
     kind = str(dataset.get("SegmentationType", "LABELMAP"))
     if kind == "LABELMAP":
-        volume = np.zeros((grid.shape[2], grid.shape[1], grid.shape[0]), dtype=pixels.dtype)
-        volume[slice_of_frame] = pixels
+        # What no frame covers is padding, which need not be 0 (PS3.3 section C.8.20.2).
         background = int(dataset.get("PixelPaddingValue", 0))
+        volume = np.full(grid.shape[::-1], background, dtype=np.uint16)
+        volume[slice_of_frame] = pixels
         return {i.number: (volume == i.number).T for i in infos if i.number != background}
     scale = float(dataset.get("MaximumFractionalValue", 1)) if kind == "FRACTIONAL" else 1.0
     dtype = np.float32 if kind == "FRACTIONAL" else np.bool_
