@@ -1,0 +1,93 @@
+"""A spine made of boxes whose gray value says what each voxel is, and a network that reads it.
+
+With them the steps can be tested without weights, in any orientation, in a second: whatever a step answers about such
+a patient comes from the step, not from the network.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from spondyl.core import Acquisition, Case, Grid, Image, Sequence, Source, Structure, reorient
+
+PLANTED = "PLANTED^NAME"
+"""Stands where free text of a header stands; must turn up nowhere."""
+
+GRAY = {
+    "air": 0.0,
+    "soft tissue": 200.0,
+    Structure.CORTEX: 300.0,
+    Structure.POSTERIOR: 400.0,
+    Structure.DISC: 500.0,
+    Structure.SACRUM: 600.0,
+    Structure.BODY: 700.0,
+    Structure.S1: 800.0,
+    Structure.CANAL: 900.0,
+    Structure.CORD: 1000.0,
+    "lesion": 1100.0,
+}
+"""Gray value of each thing, in ascending order."""
+
+BODIES_MM = tuple((0.0, 0.0, 120.0 - 34.0 * n) for n in range(6))
+"""Centers of five lumbar bodies and S1 in LPS mm, from the head down."""
+
+LESION_MM = (4.0, 3.0, 52.0)
+LESION_RADIUS_MM = 8.0
+"""One lesion, in the third body."""
+
+
+def sagittal_grid(*, slices: int = 15) -> Grid:
+    """A sagittal stack of 4 mm slices around the column, in orientation LIP."""
+    affine = np.array([[4.0, 0, 0, -2.0 * (slices - 1)], [0, 0, 1.5, -60.0], [0, -1.5, 0, 165.0], [0, 0, 0, 1.0]])
+    return Grid((slices, 192, 96), affine)
+
+
+def _box(offset: np.ndarray, half_mm: tuple[float, float, float]) -> np.ndarray:
+    return (np.abs(offset) <= half_mm).all(axis=-1)
+
+
+def gray_column(grid: Grid, *, lesion: bool = True) -> np.ndarray:
+    """Gray values of the column of boxes on any grid, float32."""
+    points = grid.ijk_to_lps(np.moveaxis(np.indices(grid.shape), 0, -1))
+    gray = np.where(_box(points - (0, 0, 20), (45, 55, 135)), GRAY["soft tissue"], GRAY["air"]).astype(np.float32)
+    top, bottom = BODIES_MM[0][2] + 20, BODIES_MM[-1][2] - 20
+    middle = (0.0, 24.0, (top + bottom) / 2)
+    gray[_box(points - middle, (9, 7, (top - bottom) / 2))] = GRAY[Structure.CANAL]
+    gray[_box(points - (0, 24, top - 20), (5, 4, 20))] = GRAY[Structure.CORD]
+    for number, center in enumerate(BODIES_MM):
+        offset = points - center
+        is_s1 = number == len(BODIES_MM) - 1
+        gray[_box(offset, (22, 16, 13))] = GRAY[Structure.S1] if is_s1 else GRAY[Structure.CORTEX]
+        if not is_s1:
+            gray[_box(offset, (20, 14, 11))] = GRAY[Structure.BODY]
+            gray[_box(offset - (0, 0, -17), (20, 15, 3.5))] = GRAY[Structure.DISC]
+            gray[_box(offset - (0, 40, -4), (5, 8, 9))] = GRAY[Structure.POSTERIOR]
+    gray[_box(points - BODIES_MM[-1] - (0, 8, -26), (26, 14, 12))] = GRAY[Structure.SACRUM]
+    if lesion:
+        gray[np.linalg.norm(points - LESION_MM, axis=-1) < LESION_RADIUS_MM] = GRAY["lesion"]
+    return gray
+
+
+def gray_image(sequence: Sequence, grid: Grid, *, number: int = 1) -> Image:
+    """The column as an image of one sequence, with a name planted where headers hold free text."""
+    acquisition = Acquisition(field_strength_t=1.5, echo_time_ms=90.0, vendor="siemens", station=PLANTED)
+    source = Source(f"1.2.826.0.1.{number}", number, f"{PLANTED} spine", ("TE 90 ms",))
+    return Image(gray_column(grid), grid, sequence, 0.9, acquisition, source)
+
+
+def gray_case(*, sequences: tuple[Sequence, ...] = (Sequence.T1, Sequence.T2), grid: Grid | None = None) -> Case:
+    """The column as a study before its first step."""
+    grid = grid or sagittal_grid()
+    return Case("case-0a1b2c3d", {s: gray_image(s, grid, number=n) for n, s in enumerate(sequences, start=1)})
+
+
+def reoriented_image(image: Image, orientation: str) -> Image:
+    """The same image with its array axes in another order and direction."""
+    array = reorient(np.asarray(image.array), image.grid.orientation, orientation)
+    grid = image.grid.reoriented(orientation)
+    return Image(array, grid, image.sequence, image.sequence_confidence, image.acquisition, image.source)
+
+
+def reoriented_case(case: Case, orientation: str) -> Case:
+    """The same study with the array axes of every image in another order and direction."""
+    return case.with_(images={s: reoriented_image(i, orientation) for s, i in case.images.items()})
