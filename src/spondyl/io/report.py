@@ -14,6 +14,7 @@ from spondyl import RESEARCH_USE_ONLY, __version__
 from spondyl.io import wording
 from spondyl.io.panels import PICTURED_LESIONS, Pictures, level_text
 from spondyl.io.result import slice_count
+from spondyl.io.views import stack_axis
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -173,7 +174,7 @@ def _sequence_line(image: Image, *, used: str) -> dict[str, Any]:
         "used": used,
         "series": "" if image.source.series_number is None else image.source.series_number,
         "confidence": image.sequence_confidence,
-        "plane": image.grid.plane,
+        "plane": "volume" if stack_axis(image.grid) is None else image.grid.plane,
         "slices": slice_count(image),
         "spacing": f"{spacing[0]:.2f} × {spacing[1]:.2f} × {spacing[2]:.2f}",
         "timing": wording.timing(image.acquisition),

@@ -14,7 +14,8 @@ from importlib import resources
 from typing import TYPE_CHECKING, Any, Protocol
 
 from spondyl import RESEARCH_USE_ONLY, __version__
-from spondyl.core import InputError
+from spondyl.core import SAGITTAL, InputError
+from spondyl.io.views import stack_axis
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -149,10 +150,10 @@ def slice_count(image: Image) -> int:
     Returns
     -------
     int
-        Voxels along its coarsest axis.
+        Voxels along the axis of the stack, or from right to left in a volume that is no stack.
     """
-    spacing = [round(s, 3) for s in image.grid.spacing_mm]
-    return image.grid.shape[spacing.index(max(spacing))]
+    axis = stack_axis(image.grid)
+    return image.grid.reoriented(SAGITTAL).shape[0] if axis is None else image.grid.shape[axis]
 
 
 def _vertebra(vertebra: Vertebra) -> dict[str, Any]:
