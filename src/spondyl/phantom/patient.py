@@ -1,0 +1,320 @@
+"""A whole synthetic patient: anatomy, tissues, a study on one scanner, and the truth."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from spondyl.core import LabelMap, Sequence, Structure
+from spondyl.core.anatomy import STRUCTURE_NAMES
+from spondyl.phantom.anatomy import build_anatomy
+from spondyl.phantom.bench import Artifacts, Subject
+from spondyl.phantom.placement import cut, find_landmarks, object_grid, place
+from spondyl.phantom.protocol import LUMBAR_SEQUENCES, lumbar_study
+from spondyl.phantom.relaxation import sample_parameters
+from spondyl.phantom.scanner import scan
+from spondyl.phantom.texture import cells_of, texture_volume
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from spondyl.core import Grid, Image
+    from spondyl.phantom.anatomy import Anatomy
+    from spondyl.phantom.arrays import Array
+    from spondyl.phantom.placement import Landmarks
+    from spondyl.phantom.protocol import Protocol
+    from spondyl.phantom.relaxation import TissueParameters
+
+AXIAL_EXTENT_MM = (190.0, 312.0, 256.0)
+"""An axial field of view reaches farther to the sides than sagittal slices do."""
+
+SPACING_MM = {False: (1.3, 0.85, 0.85), True: (2.0, 1.0, 1.0)}
+"""Voxels of the anatomy, by whether speed matters more than detail."""
+
+VERTEBRA_STRUCTURES = (Structure.BODY, Structure.CORTEX, Structure.POSTERIOR, Structure.S1, Structure.SACRUM)
+"""Structures that carry a vertebra's number in the label map of vertebrae."""
+
+
+@dataclass(frozen=True, eq=False)
+class SyntheticPatient:
+    """A patient with images and truth.
+
+    Parameters
+    ----------
+    seed : int
+        What the patient was drawn from.
+    images : tuple of Image
+        In the order of acquisition.
+    protocols : tuple of Protocol
+        The protocol of each image, in the same order.
+    anatomy : Anatomy
+        The truth on its own grid, with the tables of vertebrae and lesions.
+    parameters : TissueParameters
+        MR properties of the patient's tissues before contrast agent.
+    age_years : float
+        Age in years.
+    sex : str
+        ``"F"`` or ``"M"``.
+    """
+
+    seed: int
+    images: tuple[Image, ...]
+    protocols: tuple[Protocol, ...]
+    anatomy: Anatomy
+    parameters: TissueParameters
+    age_years: float
+    sex: str
+
+    def labels_on(self, grid: Grid) -> dict[str, LabelMap]:
+        """Give the truth on a grid.
+
+        Parameters
+        ----------
+        grid : Grid
+            Such as an image's.
+
+        Returns
+        -------
+        dict of str to LabelMap
+            ``"structures"``, ``"vertebrae"``, ``"discs"`` and ``"lesions"``, as in `Case.labels`; each voxel takes
+            the label at its center.
+        """
+        return labels_on(self.anatomy, grid)
+
+
+def labels_on(anatomy: Anatomy, grid: Grid) -> dict[str, LabelMap]:
+    """Give the truth of an anatomy on a grid.
+
+    Parameters
+    ----------
+    anatomy : Anatomy
+        The patient.
+    grid : Grid
+        Where labels are wanted.
+
+    Returns
+    -------
+    dict of str to LabelMap
+        As `SyntheticPatient.labels_on`.
+    """
+    structure, instance, lesion = (
+        cut(getattr(anatomy, name), anatomy.grid, grid).astype(np.uint16)
+        for name in ("structure", "instance", "lesion")
+    )
+    levels = {v.instance: v.level for v in anatomy.vertebrae}
+    vertebrae = np.where(np.isin(structure, VERTEBRA_STRUCTURES), instance, 0)
+    discs = np.where(structure == Structure.DISC, instance, 0)
+    return {
+        "structures": LabelMap(structure, grid, {int(k): v for k, v in STRUCTURE_NAMES.items()}),
+        "vertebrae": LabelMap(vertebrae, grid, levels),
+        "discs": LabelMap(discs, grid, {n: f"disc below {level}" for n, level in levels.items()}),
+        "lesions": LabelMap(lesion, grid, {item.label: item.kind for item in anatomy.lesions}),
+    }
+
+
+def simulate_patient(
+    seed: int,
+    *,
+    region: str = "lumbar",
+    sequences: Iterable[Sequence] = LUMBAR_SEQUENCES,
+    vendor: str | None = None,
+    field_strength_t: float | None = None,
+    lesions: str = "mixed",
+    settings: PatientSettings | None = None,
+) -> SyntheticPatient:
+    """Draw a patient and take the images of one study.
+
+    Parameters
+    ----------
+    seed : int
+        The same seed and arguments give the same patient and images.
+    region : str, optional
+        Part of the spine, as in `build_anatomy`.
+    sequences : iterable of Sequence, optional
+        Series to take; DWI brings its ADC map, DIXON_WATER all four Dixon images.
+    vendor : str, optional
+        A vendor family; drawn where it is None.
+    field_strength_t : float, optional
+        Field strength in tesla; drawn where it is None.
+    lesions : str, optional
+        ``"mixed"``, ``"malignant"``, ``"benign"`` or ``"none"``.
+    settings : PatientSettings, optional
+        What is rarely changed.
+
+    Returns
+    -------
+    SyntheticPatient
+        Images and truth.
+
+    Raises
+    ------
+    SettingsError
+        If a region, a vendor or a sequence is not known.
+    """
+    chosen = settings or PatientSettings()
+    rng = np.random.default_rng([seed, 10])
+    study = lumbar_study(
+        rng, sequences=sequences, vendor=vendor, field_strength_t=field_strength_t, axial_t2=chosen.axial_t2
+    )
+    age, female = (
+        _demographics(rng, lesions) if chosen.age_years is None else (chosen.age_years, bool(rng.random() < 0.5))
+    )
+    extent = {"extent_mm": AXIAL_EXTENT_MM} if chosen.axial_t2 else {}
+    anatomy = build_anatomy(seed, region=region, spacing_mm=SPACING_MM[chosen.fast], lesions=lesions, **extent)
+    field = study[0].acquisition.field_strength_t or 1.5
+    parameters = sample_parameters(rng, field_strength_t=field, age_years=age, female=female)
+    images, protocols = scan_study(anatomy, parameters, study, seed=seed, artifacts=chosen.artifacts)
+    return SyntheticPatient(seed, images, protocols, anatomy, parameters, age, "F" if female else "M")
+
+
+@dataclass(frozen=True)
+class PatientSettings:
+    """What is rarely changed about a synthetic patient.
+
+    Parameters
+    ----------
+    axial_t2 : bool
+        Whether an axial T2 is added to the study.
+    fast : bool
+        Whether the anatomy is coarser, for twice the speed.
+    age_years : float or None
+        Age in years; drawn where it is None.
+    artifacts : Artifacts or None
+        How strongly imperfections show; drawn for each series where it is None.
+    """
+
+    axial_t2: bool = False
+    fast: bool = False
+    age_years: float | None = None
+    artifacts: Artifacts | None = None
+
+
+def _demographics(rng: np.random.Generator, lesions: str) -> tuple[float, bool]:
+    # Spinal metastases peak between 50 and 70 years; healthy backs are imaged at every age.
+    low, high = (22.0, 85.0) if lesions in ("none", "benign") else (38.0, 86.0)
+    return float(np.clip(rng.normal(60, 13), low, high)), bool(rng.random() < 0.5)
+
+
+def draw_artifacts(rng: np.random.Generator) -> Artifacts:
+    """Draw how strongly imperfections show in one series.
+
+    Parameters
+    ----------
+    rng : Generator
+        Source of randomness.
+
+    Returns
+    -------
+    Artifacts
+        Mostly slight, now and then disturbing.
+    """
+    return Artifacts(
+        ghosting=float(rng.gamma(1.5, 0.03)),
+        bulk_motion=float(rng.gamma(1.2, 0.012)),
+        fat_failure=float(rng.beta(1.0, 4.0)),
+        distortion_mm=float(rng.uniform(0.5, 5.0)),
+        noise=float(rng.lognormal(0.0, 0.25)),
+        shading=float(rng.uniform(0.6, 1.1)),
+    )
+
+
+def scan_study(
+    anatomy: Anatomy,
+    parameters: TissueParameters,
+    study: Iterable[Protocol],
+    *,
+    seed: int,
+    artifacts: Artifacts | None = None,
+) -> tuple[tuple[Image, ...], tuple[Protocol, ...]]:
+    """Take all series of a study.
+
+    Parameters
+    ----------
+    anatomy : Anatomy
+        The patient.
+    parameters : TissueParameters
+        The patient's tissues before contrast agent.
+    study : iterable of Protocol
+        Series in the order of acquisition.
+    seed : int
+        Seed of texture, placement and noise.
+    artifacts : Artifacts, optional
+        How strongly imperfections show; drawn for each series where it is None.
+
+    Returns
+    -------
+    images : tuple of Image
+        In the order of acquisition.
+    protocols : tuple of Protocol
+        The protocol of each image.
+    """
+    rng = np.random.default_rng([seed, 11])
+    texture = texture_volume(rng, anatomy.tissue, anatomy.instance, anatomy.grid.spacing_mm)
+    cells = cells_of(anatomy.tissue, texture)
+    landmarks = find_landmarks(anatomy.grid, anatomy.tissue, anatomy.structure)
+    frame = synthetic_uid(seed, "frame")
+    # A technician lines up sagittal slices with the column, to a few degrees; every series copies the prescription.
+    tilts = {"sagittal": (0.0, *rng.normal(0.0, 1.5, 2)), "axial": (float(rng.normal(0.0, 6.0)), 0.0, 0.0)}
+    if rng.random() < 0.5:
+        tilts["sagittal"] = (0.0, 0.0, 0.0)
+    offset = np.array([rng.normal(0, 2), rng.normal(8, 8), rng.normal(0, 6)])
+    x, y, z = np.asarray(landmarks.column_lps_mm) + offset
+    images: list[Image] = []
+    protocols: list[Protocol] = []
+    subjects: dict[str, Subject] = {}
+    for number, protocol in enumerate(study, start=1):
+        grid = place(
+            protocol,
+            anatomy.grid,
+            (x, y, z),
+            tilt_deg=tilts.get(protocol.plane, (0, 0, 0)),
+            frame_of_reference=frame,
+        )
+        subject = _subject(subjects, cells, anatomy.grid, grid, landmarks)
+        own = np.random.default_rng([seed, 12, number])
+        tissues = parameters.with_contrast(own.uniform(0.8, 1.2)) if protocol.acquisition.contrast_given else parameters
+        taken = scan(subject, tissues, protocol, grid, rng=own, settings=artifacts or draw_artifacts(own))
+        images += [_numbered(image, seed, number, part) for part, image in enumerate(taken)]
+        protocols += [protocol] * len(taken)
+    return tuple(images), tuple(protocols)
+
+
+def _subject(kept: dict[str, Subject], cells: Array, patient: Grid, series: Grid, landmarks: Landmarks) -> Subject:
+    """Cut the patient along a series, or take the cut of an earlier series that covers this one."""
+    wanted = object_grid(patient, series)
+    key = np.array2string(np.round(wanted.directions, 6))
+    have = kept.get(key)
+    if have is not None:
+        corners = have.grid.lps_to_ijk(series.corners_lps_mm())
+        margin = np.array([2.0, 12.0, 12.0]) / np.asarray(have.grid.spacing_mm)
+        if (corners >= margin).all() and (corners <= np.asarray(have.grid.shape) - 1 - margin).all():
+            return have
+    kept[key] = Subject(cut(cells, patient, wanted), wanted, landmarks)
+    return kept[key]
+
+
+def _numbered(image: Image, seed: int, number: int, part: int) -> Image:
+    uid = synthetic_uid(seed, f"series {number} part {part}")
+    return replace(image, source=replace(image.source, series_uid=uid, series_number=100 * number + part))
+
+
+def synthetic_uid(seed: int, what: str) -> str:
+    """Make a DICOM UID that is the same for the same patient.
+
+    Parameters
+    ----------
+    seed : int
+        The patient.
+    what : str
+        What the UID names.
+
+    Returns
+    -------
+    str
+        A UID under 2.25 (PS3.5 section B.2).
+    """
+    digest = hashlib.sha256(f"spondyl phantom {seed} {what}".encode()).digest()
+    return f"2.25.{int.from_bytes(digest[:15], 'big')}"
