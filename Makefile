@@ -8,7 +8,7 @@ DEMO ?= demo
 SHELL := /bin/bash
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check coverage docs format clean system-packages
+.PHONY: help demo test check lint coverage docs format clean system-packages
 
 help:
 	@echo "make demo    a synthetic patient, analyzed; prints where the report is"
@@ -23,7 +23,9 @@ demo: $(VENV)/.runtime
 test: $(VENV)/.development system-packages
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
 
-check: $(VENV)/.development coverage docs
+check: lint coverage docs
+
+lint: $(VENV)/.development
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
