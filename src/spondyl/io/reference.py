@@ -22,15 +22,15 @@ from pydicom.sequence import Sequence as DicomSequence
 from pydicom.valuerep import DA, TM, format_number_as_ds
 
 import spondyl
-from spondyl.core import GeometryError, OutputError
-from spondyl.core.geometry import SAME_SPACE_TOLERANCE_MM
+from spondyl.core import OutputError
+from spondyl.io.slices import SliceLayout, layout_along, usual_layout
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from numpy.typing import NDArray
 
-    from spondyl.core import Case, Grid, Image
+    from spondyl.core import Case, Image
 
 MR_IMAGE_STORAGE = "1.2.840.10008.5.1.4.1.1.4"
 """PS3.4 Annex B."""
@@ -38,9 +38,6 @@ MR_IMAGE_STORAGE = "1.2.840.10008.5.1.4.1.1.4"
 MANUFACTURER = "Spondyl developers"
 MODEL = "Spondyl"
 DEVICE_SERIAL_NUMBER = f"spondyl-{spondyl.__version__}"
-
-PARALLEL_COSINE = 0.9999
-"""Array axes within 0.8 degrees of the source's rows and columns count as these; headers round cosines to 6 digits."""
 
 FRAME_MATCH_FRACTION = 0.25
 """A source frame belongs to the slice that lies nearer than this part of the slice spacing. Chosen by us."""
@@ -90,10 +87,8 @@ class ReferenceSeries:
 
     Parameters
     ----------
-    order : tuple of int
-        The array axes of the image that run along slices, rows (downwards) and columns.
-    flips : tuple of bool
-        Whether each of these runs against its array axis.
+    layout : SliceLayout
+        How the image's voxels become these slices.
     geometry : highdicom.VolumeGeometry
         The same voxels as slices, rows, columns in LPS mm.
     headers : tuple of Dataset
@@ -104,8 +99,7 @@ class ReferenceSeries:
         SeriesInstanceUID of the source.
     """
 
-    order: tuple[int, int, int]
-    flips: tuple[bool, bool, bool]
+    layout: SliceLayout
     geometry: hd.VolumeGeometry
     headers: tuple[Dataset, ...]
     frames: tuple[FrameReference | None, ...]
@@ -124,8 +118,7 @@ class ReferenceSeries:
         ndarray, shape (slices, rows, columns)
             A view of the same voxels.
         """
-        moved = array.transpose(self.order)
-        return moved[tuple(slice(None, None, -1 if flip else 1) for flip in self.flips)]
+        return self.layout.slices_of(array)
 
     def volume_of(self, slices: NDArray[Any], channels: Mapping[str, Sequence[int]] | None = None) -> hd.Volume:
         """Give slices their place in the patient.
@@ -242,17 +235,19 @@ def reference_series(case: Case, sources: Mapping[str, SourceSeries]) -> Referen
         raise OutputError(msg)
     image = case.images[case.reference]
     source = sources.get(image.source.series_uid)
-    axes = _axes_of_source(image.grid, source) if source is not None else None
-    order, flips = axes or _default_axes(image.grid)
-    affine = _slice_affine(image.grid, order, flips)
-    shape = tuple(image.grid.shape[a] for a in order)
-    frames = _match_frames(affine, shape, source) if source is not None and axes else (None,) * shape[0]
+    cosines = _source_cosines(source) if source is not None else None
+    given = None if cosines is None else layout_along(image.grid, cosines)
+    layout = given or usual_layout(image.grid)
+    frames = _match_frames(layout, source) if source is not None and given else (None,) * layout.shape[0]
     common = _study_header(case, image, source)
     geometry = hd.VolumeGeometry(
-        affine, shape, coordinate_system="PATIENT", frame_of_reference_uid=str(common.FrameOfReferenceUID)
+        layout.affine,
+        layout.shape,
+        coordinate_system="PATIENT",
+        frame_of_reference_uid=str(common.FrameOfReferenceUID),
     )
-    headers = tuple(_slice_header(common, geometry, k, image, frames[k]) for k in range(shape[0]))
-    return ReferenceSeries(order, flips, geometry, headers, frames, str(common.SeriesInstanceUID))
+    headers = tuple(_slice_header(common, geometry, k, image, frames[k]) for k in range(layout.shape[0]))
+    return ReferenceSeries(layout, geometry, headers, frames, str(common.SeriesInstanceUID))
 
 
 def frame_value(dataset: Dataset, frame_number: int, sequence: str, keyword: str) -> Any:
@@ -302,83 +297,26 @@ def _point(source: Dataset, frame_of: Mapping[str, FrameReference | None]) -> bo
     return True
 
 
-def _axes_of_source(grid: Grid, source: SourceSeries) -> tuple[tuple[int, int, int], tuple[bool, bool, bool]] | None:
-    """Find the grid's axes among the source's slices, rows and columns; None where they are not parallel."""
+def _source_cosines(source: SourceSeries) -> NDArray[np.float64] | None:
     if not source.frame_numbers:
         return None
     index, number = source.frame_numbers[0]
     cosines = frame_value(source.datasets[index], number, "PlaneOrientationSequence", "ImageOrientationPatient")
-    if cosines is None:
-        return None
-    along_row, along_column = np.reshape(np.asarray(cosines, dtype=float), (2, 3))
-    wanted = np.stack([np.cross(along_row, along_column), along_column, along_row])
-    dots = wanted @ grid.directions
-    order = tuple(int(a) for a in np.argmax(np.abs(dots), axis=1))
-    if len(set(order)) < 3 or np.abs(dots).max(axis=1).min() < PARALLEL_COSINE:
-        return None
-    return order, tuple(bool(dots[i, a] < 0) for i, a in enumerate(order))  # type: ignore[return-value]
+    return None if cosines is None else np.reshape(np.asarray(cosines, dtype=float), (2, 3))
 
 
-def _default_axes(grid: Grid) -> tuple[tuple[int, int, int], tuple[bool, bool, bool]]:
-    """Slices along the coarsest axis; rows downwards and columns to the right as such slices are usually shown."""
-    through = int(np.argmax(np.round(grid.spacing_mm, 3)))
-    down, right = {"sagittal": ("I", "P"), "coronal": ("I", "L"), "axial": ("P", "L")}[grid.plane]
-    have = grid.orientation
-    opposite = dict(zip("LRPASI", "RLAPIS", strict=True))
-
-    def axis_of(letter: str) -> int:
-        return next(a for a, c in enumerate(have) if c in (letter, opposite[letter]))
-
-    rows, columns = axis_of(down), axis_of(right)
-    flips = [False, have[rows] != down, have[columns] != right]
-    directions = grid.directions * [1, 1, 1]
-    normal = np.cross(
-        directions[:, columns] * (-1 if flips[2] else 1),
-        directions[:, rows] * (-1 if flips[1] else 1),
-    )
-    flips[0] = bool(normal @ directions[:, through] < 0)
-    return (through, rows, columns), tuple(flips)  # type: ignore[return-value]
-
-
-def _slice_affine(grid: Grid, order: tuple[int, int, int], flips: tuple[bool, bool, bool]) -> NDArray[np.float64]:
-    """Give the affine of the voxels as slices, rows, columns, with axes exactly at right angles."""
-    affine = grid.affine[:, [*order, 3]].copy()
-    for axis, flip in enumerate(flips):
-        if flip:
-            affine[:3, 3] += affine[:3, axis] * (grid.shape[order[axis]] - 1)
-            affine[:3, axis] *= -1
-    # Headers round cosines; the nearest orthonormal axes (polar decomposition) undo that.
-    spacing = np.linalg.norm(affine[:3, :3], axis=0)
-    u, _, vt = np.linalg.svd(affine[:3, :3] / spacing)
-    square = affine.copy()
-    square[:3, :3] = (u @ vt) * spacing
-    extent = np.asarray([grid.shape[a] - 1 for a in order], dtype=float)
-    moved = np.abs((square - affine)[:3, :3]) @ extent
-    if np.linalg.norm(moved) <= 1e-4:
-        return square if not np.allclose(square, affine, rtol=0, atol=1e-12) else affine
-    if np.linalg.norm(moved) > SAME_SPACE_TOLERANCE_MM:
-        msg = (
-            "results can only be drawn on slices stacked at right angles, got a sheared grid "
-            f"({float(np.linalg.norm(moved)):.2f} mm off); resample the reference image to a regular grid first"
-        )
-        raise GeometryError(msg)
-    return square
-
-
-def _match_frames(
-    affine: NDArray[np.float64], shape: tuple[int, ...], source: SourceSeries
-) -> tuple[FrameReference | None, ...]:
+def _match_frames(layout: SliceLayout, source: SourceSeries) -> tuple[FrameReference | None, ...]:
     """Find the source frame of each slice by its position, whatever the order of files and frames."""
-    frames: list[FrameReference | None] = [None] * shape[0]
-    inverse = np.linalg.inv(affine)
+    frames: list[FrameReference | None] = [None] * layout.shape[0]
+    inverse = np.linalg.inv(layout.affine)
     for index, number in source.frame_numbers:
         dataset = source.datasets[index]
         position = frame_value(dataset, number, "PlanePositionSequence", "ImagePositionPatient")
-        if position is None or (int(dataset.Rows), int(dataset.Columns)) != shape[1:]:
+        if position is None or (int(dataset.Rows), int(dataset.Columns)) != layout.shape[1:]:
             continue
         at = inverse[:3, :3] @ np.asarray(position, dtype=float) + inverse[:3, 3]
         k = round(float(at[0]))
-        if not 0 <= k < shape[0] or np.abs(at - [k, 0, 0]).max() > FRAME_MATCH_FRACTION or frames[k] is not None:
+        if not 0 <= k < layout.shape[0] or np.abs(at - [k, 0, 0]).max() > FRAME_MATCH_FRACTION or frames[k] is not None:
             continue
         enhanced = "PerFrameFunctionalGroupsSequence" in dataset
         frames[k] = FrameReference(str(dataset.SOPClassUID), str(dataset.SOPInstanceUID), number if enhanced else None)
