@@ -29,6 +29,7 @@ import numpy as np
 
 from spondyl import __version__
 from spondyl.core import Grid, Image, Sequence
+from spondyl.io.mr_writer import SyntheticStudy, write_series
 from spondyl.io.seg import read_segmentation
 
 SPONDYL = (sys.executable, "-m", "spondyl.app.cli")
@@ -104,9 +105,8 @@ def write_input(kind: str, array: np.ndarray, grid: Grid, name: str, folder: Pat
         path = folder / f"{sequence}.nii.gz"
         nib.save(nib.Nifti1Image(array.astype(np.float32), RAS_TO_LPS @ grid.affine), path)
         return ["--sequence", f"{sequence}={path}"]
-    from spondyl.io.mr_writer import write_series
-
-    write_series(Image(array, grid, sequence), folder / "dicom")
+    study = SyntheticStudy(patient_id="BENCHMARK", description="Spine MRI")
+    write_series(Image(array, grid, sequence), folder / "dicom", study=study, series_number=2)
     return [str(folder / "dicom")]
 
 
