@@ -22,7 +22,9 @@ STEP_WORDS = {
     "harmonize": "Bringing the images to one scale",
     "localize": "Locating the vertebrae",
     "lesions": "Searching for lesions",
-    "write": "Writing the results",
+    "dicom": "Writing the DICOM objects",
+    "nifti": "Writing NIfTI files",
+    "report": "Making the report",
     "total": "All together",
 }
 

@@ -35,6 +35,8 @@ class Settings:
         Seed of everything random.
     threads : int
         Processor threads to use; 0 takes all there are.
+    network : str
+        Name of a network in the package, or path of a model card with its weights beside it.
     harmonize : HarmonizeSettings
         Settings of the first step: one scale for every image.
     localize : LocalizeSettings
@@ -50,6 +52,7 @@ class Settings:
 
     seed: int = 0
     threads: int = 0
+    network: str = "spine"
     harmonize: HarmonizeSettings = field(default_factory=HarmonizeSettings)
     localize: LocalizeSettings = field(default_factory=LocalizeSettings)
     lesions: LesionSettings = field(default_factory=LesionSettings)

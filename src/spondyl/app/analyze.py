@@ -1,0 +1,225 @@
+"""Analyze one study, from files to files: the service behind the command line and everything else that is asked for it.
+
+Reading, the road of steps and writing are separate packages that do not know each other; only here are they put
+together. A result appears whole or not at all.
+"""
+
+from __future__ import annotations
+
+import time
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import tomli_w
+
+from spondyl.io.dicom_results import write_results
+from spondyl.io.nifti import write_nifti
+from spondyl.io.report import write_report
+from spondyl.io.result import result_document, write_result
+from spondyl.io.store import OutputFolder
+from spondyl.io.study import read_study
+from spondyl.io.weights import load_network
+from spondyl.pipeline.methods import methods_paragraph
+from spondyl.pipeline.run import run, run_table
+from spondyl.pipeline.settings import Settings
+from spondyl.pipeline.steps import SPINE, STEPS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from spondyl.core import Case, Sequence
+    from spondyl.io.study import Study
+    from spondyl.models import Network
+    from spondyl.pipeline.run import Progress
+
+PARTS_BEFORE, PARTS_AFTER = ("read", "models"), ("write",)
+"""What is done before and after the steps, for the progress shown."""
+
+
+@dataclass(frozen=True)
+class AnalysisOptions:
+    """What is rarely changed about an analysis.
+
+    Parameters
+    ----------
+    sequence_files : mapping of Sequence to Path
+        NIfTI files whose sequence is known.
+    settings : Settings
+        How to analyze.
+    nifti : bool
+        Whether label maps and maps are written as NIfTI, too.
+    """
+
+    sequence_files: Mapping[Sequence, Path] = field(default_factory=dict)
+    settings: Settings = field(default_factory=Settings)
+    nifti: bool = False
+
+
+@dataclass(frozen=True, eq=False)
+class AnalysisResult:
+    """A finished analysis.
+
+    Parameters
+    ----------
+    case : Case
+        The analyzed case.
+    folder : Path
+        The result folder.
+    files : mapping of str to Path
+        What was written, by role.
+    document : mapping
+        What ``result.json`` holds.
+    """
+
+    case: Case
+    folder: Path
+    files: Mapping[str, Path]
+    document: Mapping[str, Any]
+
+    @property
+    def report(self) -> Path:
+        """The page to read."""
+        return self.files["report"]
+
+
+class _Clock:
+    """Seconds by part of the work, and the progress told along."""
+
+    def __init__(self, progress: Progress | None) -> None:
+        self.seconds: dict[str, float] = {}
+        self._started = time.perf_counter()
+        self._progress = progress
+        self._count = len(PARTS_BEFORE) + len(STEPS) + len(PARTS_AFTER)
+
+    @property
+    def total_s(self) -> float:
+        return time.perf_counter() - self._started
+
+    def tell(self, name: str, number: int) -> None:
+        if self._progress is not None:
+            self._progress(name, number, self._count)
+
+    def tell_step(self, name: str, number: int, _: int) -> None:
+        self.tell(name, len(PARTS_BEFORE) + number)
+
+    @contextmanager
+    def part(self, name: str) -> Iterator[None]:
+        started = time.perf_counter()
+        yield
+        self.seconds[name] = time.perf_counter() - started
+
+
+def load_networks(settings: Settings) -> dict[str, Network]:
+    """Load the networks that the road needs.
+
+    Parameters
+    ----------
+    settings : Settings
+        Names the network and the threads it may use.
+
+    Returns
+    -------
+    dict of str to Network
+        By role; may be used for any number of analyses.
+
+    Raises
+    ------
+    ModelError
+        If the weights are missing or damaged.
+    """
+    return {SPINE: load_network(settings.network, threads=settings.threads)}
+
+
+def analyze_study(
+    study_path: Path | str | None,
+    out_folder: Path | str,
+    *,
+    options: AnalysisOptions | None = None,
+    networks: Mapping[str, Network] | None = None,
+    progress: Progress | None = None,
+) -> AnalysisResult:
+    """Analyze a study and write everything that was found.
+
+    Parameters
+    ----------
+    study_path : Path, str or None
+        A DICOM folder, zip, DICOMDIR or file, or NIfTI; None if `options` names NIfTI files by sequence.
+    out_folder : Path or str
+        The result folder: new, empty, or an earlier result, which is replaced at the end.
+    options : AnalysisOptions, optional
+        What is rarely changed.
+    networks : mapping of str to Network, optional
+        Loaded already, for many analyses in one process.
+    progress : callable, optional
+        Told the name, number and count before each part of the work.
+
+    Returns
+    -------
+    AnalysisResult
+        What was found and where it stands.
+
+    Raises
+    ------
+    InputError
+        If the study cannot be used, or no spine is in it.
+    OutputError
+        If the result cannot be written.
+    ModelError
+        If the weights are missing or damaged.
+    """
+    options = options or AnalysisOptions()
+    clock = _Clock(progress)
+    with OutputFolder(out_folder) as folder:  # first of all: minutes of work must not end at a read-only disk
+        clock.tell("read", 1)
+        with clock.part("read"):
+            study = read_study(Path(study_path or "."), sequence_files=options.sequence_files or None)
+        clock.tell("models", 2)
+        with clock.part("models"):
+            loaded = networks if networks is not None else load_networks(options.settings)
+        case = run(study.case, options.settings, loaded, clock.tell_step)
+        clock.tell("write", len(PARTS_BEFORE) + len(STEPS) + 1)
+        files, document = _write(case, study, folder, options=options, clock=clock)
+    out = Path(out_folder)
+    return AnalysisResult(case, out, {role: out / name for role, name in files.items()}, document)
+
+
+def _write(
+    case: Case, study: Study, folder: Path, *, options: AnalysisOptions, clock: _Clock
+) -> tuple[dict[str, str], dict[str, Any]]:
+    """Write every file of a result; ``result.json`` last, since it says what there is."""
+    files: dict[str, str] = {}
+    with clock.part("dicom"):
+        written = write_results(case, study.sources, folder / "dicom")
+        files |= {Path(name).stem: f"dicom/{name}" for name in written.files}
+    if options.nifti:
+        with clock.part("nifti"):
+            files |= _write_niftis(case, folder)
+    with clock.part("report"):
+        write_report(
+            case,
+            folder / "report.html",
+            methods=methods_paragraph(case),
+            set_aside=study.set_aside,
+            timings_s=clock.seconds,
+        )
+    files |= {"report": "report.html", "run": "run.toml", "result": "result.json"}
+    clock.seconds["total"] = clock.total_s
+    table = run_table(case, options.settings, timings_s=clock.seconds)
+    (folder / "run.toml").write_text(tomli_w.dumps(table), encoding="utf-8")
+    document = result_document(case, set_aside=study.set_aside, timings_s=clock.seconds, files=files)
+    write_result(document, folder / "result.json")
+    return files, document
+
+
+def _write_niftis(case: Case, folder: Path) -> dict[str, str]:
+    (folder / "nifti").mkdir()
+    volumes = dict(case.labels) | dict(case.maps)
+    if case.reference is not None:
+        volumes[str(case.reference).lower()] = case.images[case.reference]
+    files = {}
+    for name, volume in volumes.items():
+        write_nifti(volume, folder / "nifti" / f"{name}.nii.gz")
+        files[f"{name}_nifti"] = f"nifti/{name}.nii.gz"
+    return files

@@ -1,0 +1,222 @@
+"""The command line. Stable: scripts depend on commands, options and exit codes.
+
+Everything heavy is imported inside the commands, so that ``spondyl --help`` answers at once. Words go to stderr; what a
+script may want to read, such as the place of the report, goes to stdout.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+from spondyl import RESEARCH_USE_ONLY, __version__
+from spondyl.app.console import UNUSABLE, defect_log, error_line, exit_code, shown_progress
+
+if TYPE_CHECKING:
+    from spondyl.app.analyze import AnalysisResult
+    from spondyl.core import Sequence
+
+
+class _Answering(TyperGroup):
+    """Turns every error into one line and an exit code."""
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except (typer.Exit, typer.Abort, KeyboardInterrupt):
+            raise
+        except Exception as error:
+            if type(error).__module__.split(".")[0] in ("click", "typer"):  # a wrong call: told by the library itself
+                raise
+            if ctx.params.get("debug"):
+                typer.echo(defect_log(error), err=True)
+            typer.echo(error_line(error), err=True)
+            raise typer.Exit(exit_code(error)) from None
+
+
+_OPTIONS: dict[str, Any] = {
+    "no_args_is_help": True,
+    "add_completion": False,
+    "rich_markup_mode": None,  # rich would cost a third of the time that --help may take
+    "pretty_exceptions_enable": False,
+}
+
+app = typer.Typer(
+    cls=_Answering, help="Spine-oncology MRI: from a study to coded findings. Research use only.", **_OPTIONS
+)
+simulate = typer.Typer(help="Make synthetic patients.", **_OPTIONS)
+models = typer.Typer(help="Network weights and their cards.", **_OPTIONS)
+app.add_typer(simulate, name="simulate")
+app.add_typer(models, name="models")
+
+Threads = Annotated[int, typer.Option("--threads", min=0, help="Processor threads; 0 takes all.")]
+Out = Annotated[
+    Path, typer.Option("--out", metavar="DIR", help="Folder for the result: new, empty, or an earlier one to replace.")
+]
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"spondyl {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    *,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version and end.")
+    ] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Show where an error came from.")] = False,
+) -> None:
+    """Spine-oncology MRI: from a study to coded findings. Research use only."""
+
+
+@app.command()
+def demo(
+    *,
+    out: Out = Path("demo"),
+    seed: Annotated[int | None, typer.Option("--seed", help="Which synthetic patient.")] = None,
+    threads: Threads = 0,
+) -> None:
+    """Make a synthetic patient, analyze the study, and say where the report is."""
+    from spondyl.app.demo import DEMO_SEED, demonstrate
+
+    with shown_progress() as progress:
+        result = demonstrate(out, seed=DEMO_SEED if seed is None else seed, threads=threads, progress=progress)
+    _tell(result)
+
+
+@app.command()
+def analyze(
+    study: Annotated[
+        Path | None,
+        typer.Argument(metavar="STUDY", help="DICOM folder, zip, DICOMDIR or file, or NIfTI.", show_default=False),
+    ] = None,
+    *,
+    out: Out,
+    sequence: Annotated[
+        list[str] | None,
+        typer.Option("--sequence", metavar="NAME=FILE", help="NIfTI file of a sequence, as T1=FILE; may be repeated."),
+    ] = None,
+    nifti: Annotated[bool, typer.Option("--nifti", help="Write masks and maps as NIfTI, too.")] = False,
+    settings: Annotated[
+        Path | None, typer.Option("--settings", metavar="FILE", help="TOML file, or the run.toml of a result.")
+    ] = None,
+    threads: Annotated[
+        int | None, typer.Option("--threads", min=0, help="Processor threads; 0 takes all, the default.")
+    ] = None,
+) -> None:
+    """Analyze a study: vertebrae, levels and lesion candidates as DICOM, report and result.json."""
+    named = _named_files(sequence or [])
+    if study is None and not named:
+        msg = "give a STUDY, or NIfTI files with --sequence NAME=FILE"
+        raise typer.BadParameter(msg)
+    from dataclasses import replace
+
+    from spondyl.app.analyze import AnalysisOptions, analyze_study
+    from spondyl.pipeline.settings import Settings, read_settings
+
+    chosen = read_settings(settings) if settings is not None else Settings()
+    if threads is not None:
+        chosen = replace(chosen, threads=threads)
+    options = AnalysisOptions(named, chosen, nifti=nifti)
+    with shown_progress() as progress:
+        result = analyze_study(study, out, options=options, progress=progress)
+    _tell(result)
+
+
+def _named_files(pairs: list[str]) -> dict[Sequence, Path]:
+    from spondyl.core.sequence import Sequence
+
+    known = [s.value for s in Sequence if s is not Sequence.UNKNOWN]
+    named: dict[Sequence, Path] = {}
+    for pair in pairs:
+        name, sign, file = pair.partition("=")
+        if not sign or not file or name.upper() not in known:
+            msg = f"--sequence wants NAME=FILE with one of the names {', '.join(known)}"
+            raise typer.BadParameter(msg)
+        if Sequence(name.upper()) in named:
+            msg = f"--sequence names {name.upper()} twice; one file a sequence"
+            raise typer.BadParameter(msg)
+        named[Sequence(name.upper())] = Path(file)
+    return named
+
+
+def _tell(result: AnalysisResult) -> None:
+    """Say in three lines what was found and where to look."""
+    from spondyl.io.wording import headline, summary
+
+    typer.echo(f"{headline(result.case)}. {summary(result.case)[-1 if not result.case.vertebrae else 1]}", err=True)
+    if result.document["set_aside"]:
+        typer.echo(
+            f"{len(result.document['set_aside'])} things in the input were not used; the report lists them.", err=True
+        )
+    typer.echo(RESEARCH_USE_ONLY, err=True)
+    typer.echo(f"report: {result.report}")
+
+
+@simulate.command("patient")
+def simulate_patient(
+    *,
+    out: Out,
+    seed: Annotated[int, typer.Option("--seed", min=0, help="The same seed gives the same patient.")] = 0,
+    lesions: Annotated[
+        str, typer.Option("--lesions", metavar="KIND", help="mixed, malignant, benign or none.")
+    ] = "mixed",
+    sequence: Annotated[
+        list[str] | None, typer.Option("--sequence", metavar="NAME", help="Series to take; may be repeated.")
+    ] = None,
+) -> None:
+    """Make a synthetic patient: a study as DICOM in DIR/dicom, the truth in DIR/truth."""
+    from spondyl.app.simulate import simulate_study
+    from spondyl.core.sequence import Sequence
+
+    names = [name.upper() for name in sequence or []]
+    unknown = [name for name in names if name not in {s.value for s in Sequence}]
+    if unknown:
+        msg = f"--sequence wants one of {', '.join(s.value for s in Sequence)}"
+        raise typer.BadParameter(msg)
+    with shown_progress() as progress:
+        progress("simulate", 1, 1)
+        study = simulate_study(seed, out, lesions=lesions, sequences=tuple(Sequence(name) for name in names))
+    typer.echo(f"study: {study}")
+
+
+@models.command("list")
+def list_models() -> None:
+    """List the networks in the package, with version, hash and task."""
+    from spondyl.io.weights import packaged_cards
+
+    for card in packaged_cards():
+        typer.echo(f"{card.name} {card.version}  sha256 {card.sha256[:12]}…  {card.task}")
+
+
+@app.command()
+def doctor() -> None:
+    """Say what this machine has, what is missing, and how to get it."""
+    from spondyl.app.doctor import examine
+
+    checks = examine()
+    marks = {"ok": "ok", "optional": "--", "missing": "!!"}
+    for check in checks:
+        typer.echo(
+            f"{marks[check.state]}  {check.name:<22} {check.found}" + (f": {check.remedy}" if check.remedy else "")
+        )
+    if any(check.state == "missing" for check in checks):
+        typer.echo("something that an analysis needs is missing (!!)", err=True)
+        raise typer.Exit(UNUSABLE)
+    typer.echo("ready to analyze")
+
+
+def main() -> None:
+    """Run the command line."""
+    app(prog_name="spondyl")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,100 @@
+"""From a study that was read to every file of a result, all or nothing."""
+
+import json
+import tomllib
+
+import jsonschema
+import pytest
+
+from fake_case import PLANTED, analyzed_case
+from spondyl.app import analyze
+from spondyl.app.analyze import AnalysisOptions, analyze_study
+from spondyl.core import NoSpineError, OutputError
+from spondyl.io.files import SetAside
+from spondyl.io.result import read_result, result_schema
+from spondyl.io.study import Study
+from spondyl.pipeline.settings import Settings, read_settings
+
+
+@pytest.fixture
+def road(monkeypatch):
+    """A reader and a road that give the made-up case."""
+    study = Study(analyzed_case(), {}, (SetAside("series 9 (1.2.9)", "It is a localizer.", "None needed."),))
+    monkeypatch.setattr(analyze, "read_study", lambda path, sequence_files: study)
+
+    def run(case, settings, networks, progress):
+        for number, name in enumerate(("harmonize", "localize", "lesions"), start=1):
+            progress(name, number, 3)
+        return case
+
+    monkeypatch.setattr(analyze, "run", run)
+    return monkeypatch
+
+
+def test_every_promised_file_is_written(road, tmp_path):
+    result = analyze_study("study", tmp_path / "out", networks={})
+    names = {p.relative_to(tmp_path / "out").as_posix() for p in (tmp_path / "out").rglob("*") if p.is_file()}
+    dicom = {f"dicom/{n}.dcm" for n in ("vertebrae", "lesions", "findings")}
+    assert names == {"result.json", "report.html", "run.toml"} | dicom
+    assert result.report == tmp_path / "out" / "report.html"
+    assert set(result.files) == {"vertebrae", "lesions", "findings", "report", "run", "result"}
+
+
+def test_nifti_is_written_when_asked_for(road, tmp_path):
+    analyze_study("study", tmp_path / "out", options=AnalysisOptions(nifti=True), networks={})
+    names = {p.name for p in (tmp_path / "out" / "nifti").iterdir()}
+    assert names == {"structures.nii.gz", "vertebrae.nii.gz", "lesions.nii.gz", "t1.nii.gz"}
+
+
+def test_the_result_is_valid_and_says_what_was_set_aside(road, tmp_path):
+    result = analyze_study("study", tmp_path / "out", networks={})
+    document = read_result(tmp_path / "out")
+    jsonschema.validate(document, result_schema())
+    assert document == json.loads(json.dumps(result.document))
+    assert document["set_aside"][0]["reason"] == "It is a localizer."
+    assert {"read", "models", "dicom", "report", "total", "localize"} <= set(document["timings_s"])
+
+
+def test_the_run_file_gives_the_same_settings_back(road, tmp_path):
+    settings = Settings(seed=11, threads=2)
+    analyze_study("study", tmp_path / "out", options=AnalysisOptions(settings=settings), networks={})
+    assert read_settings(tmp_path / "out" / "run.toml") == settings
+    assert tomllib.loads((tmp_path / "out" / "run.toml").read_text())["run"]["case_id"] == "case-0123abcd"
+
+
+def test_no_file_holds_the_free_text_of_the_header(road, tmp_path):
+    analyze_study("study", tmp_path / "out", networks={})
+    for file in (tmp_path / "out").rglob("*"):
+        assert not file.is_file() or PLANTED.encode() not in file.read_bytes(), file.name
+
+
+def test_progress_counts_every_part(road, tmp_path):
+    told = []
+    analyze_study("study", tmp_path / "out", networks={}, progress=lambda *what: told.append(what))
+    assert [name for name, _, _ in told] == ["read", "models", "harmonize", "localize", "lesions", "write"]
+    assert [number for _, number, _ in told] == list(range(1, 7))
+    assert {count for _, _, count in told} == {6}
+
+
+def test_no_spine_leaves_no_result_and_keeps_an_earlier_one(road, tmp_path):
+    analyze_study("study", tmp_path / "out", networks={})
+    before = (tmp_path / "out" / "result.json").read_bytes()
+
+    def no_spine(*_):
+        msg = "no spine was found"
+        raise NoSpineError(msg)
+
+    road.setattr(analyze, "run", no_spine)
+    with pytest.raises(NoSpineError):
+        analyze_study("study", tmp_path / "out", networks={})
+    with pytest.raises(NoSpineError):
+        analyze_study("study", tmp_path / "new", networks={})
+    assert (tmp_path / "out" / "result.json").read_bytes() == before
+    assert [p.name for p in tmp_path.iterdir()] == ["out"]
+
+
+def test_a_foreign_folder_is_refused_before_anything_is_read(road, tmp_path):
+    (tmp_path / "thesis.txt").write_text("dear")
+    road.setattr(analyze, "read_study", lambda *_: pytest.fail("was read"))
+    with pytest.raises(OutputError, match="holds other files"):
+        analyze_study("study", tmp_path)
