@@ -73,7 +73,7 @@ CERTAINTY_OF_FINDING = Code("111012", "DCM", "Certainty of Finding")
 NO_UNITS = Code("1", "UCUM", "no units")
 PERCENT = Code("%", "UCUM", "Percent")
 CUBIC_MILLIMETER = Code("mm3", "UCUM", "cubic millimeter")
-MILLIMETER = Code("mm", "UCUM", "millimeter")
+MILLIMETER = Code("mm", "UCUM", "mm")
 
 MRI_PROCEDURE = Code("25056-3", "LN", "MRI unspecified body region")
 """PS3.16 CID 100; the group has no code for MRI of the spine."""
@@ -92,8 +92,8 @@ LEVEL_CERTAINTY = Code("LEVEL_CERTAINTY", SCHEME, "Certainty of the vertebral le
 LEVEL_CERTAIN = Code("LEVEL_CERTAIN", SCHEME, "Level certain")
 LEVEL_UNCERTAIN = Code("LEVEL_UNCERTAIN", SCHEME, "Level uncertain, to be checked by the reader")
 LEVEL_UNKNOWN = Code("LEVEL_UNKNOWN", SCHEME, "Level unknown")
-LEVEL_PROBABILITY = Code("LEVEL_PROBABILITY", SCHEME, "Probability of the vertebral level")
-CLASSIFICATION_UNCERTAINTY = Code("CLASS_UNCERTAINTY", SCHEME, "Uncertainty of the classification")
+LEVEL_PROBABILITY = Code("P_LEVEL", SCHEME, "Probability of the vertebral level")
+CLASSIFICATION_UNCERTAINTY = Code("CLASS_UNCERTAIN", SCHEME, "Uncertainty of the classification")
 
 CLASS_PROBABILITIES = {
     "malignant": Code("P_MALIGNANT", SCHEME, "Probability of malignant lesion"),

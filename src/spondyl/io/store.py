@@ -29,6 +29,7 @@ _REASONS = {
     errno.EACCES: "writing there is not permitted; choose another folder or change its permissions",
     errno.EPERM: "writing there is not permitted; choose another folder or change its permissions",
     errno.EROFS: "the file system is read-only; choose another folder",
+    errno.EEXIST: "a part of the path is a file; choose another folder",
     errno.ENOTDIR: "a part of the path is a file; choose another folder",
     errno.ENAMETOOLONG: "the path is too long; choose a shorter one",
 }
