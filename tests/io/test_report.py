@@ -102,7 +102,7 @@ def test_the_file_is_written_and_small(tmp_path):
     assert seconds < 6, "the aim is 2 s; a busy machine may take longer"
 
 
-@pytest.mark.parametrize("count", [1, 2, 7])
-def test_any_number_of_sequences_finds_room(count):
+@pytest.mark.parametrize(("count", "in_row"), [(1, 1), (2, 2), (6, 6), (7, 4)])
+def test_any_number_of_sequences_finds_room(count, in_row):
     sequences = [*FIVE, Sequence.DIXON_WATER, Sequence.DIXON_FAT][:count]
-    assert f"--n:{min(count, 5)}" in _page(analyzed_case(*sequences))
+    assert f"--n:{in_row}" in _page(analyzed_case(*sequences))

@@ -29,7 +29,10 @@ PAGE_WIDTH_PX = 1120
 WIDEST_PICTURE_PX = 340
 """A picture of the column is never shown wider."""
 
-LESION_PICTURE_PX, SLICE_PICTURE_PX = 212, 104
+PICTURES_IN_ROW = 6
+"""More sequences than this take a second row."""
+
+LESION_PICTURE_PX, SLICE_PICTURE_PX = 180, 104
 """Widths of the pictures of a lesion and of the slices in the montage."""
 
 CLASSES = ("malignant", "benign", "normal")
@@ -120,9 +123,10 @@ def render_report(
 
 def _pictures(case: Case) -> dict[str, Any]:
     pictures = Pictures(case)
-    shown = max(min(len(case.images), 5), 1)
-    per_row = 2 * shown if shown <= 2 else shown
-    width_px = min(PAGE_WIDTH_PX // per_row - 14, WIDEST_PICTURE_PX)
+    shown = max(len(case.images), 1)
+    in_row = -(-shown // -(-shown // PICTURES_IN_ROW))  # rows of even length: seven are four and three
+    side_by_side = shown <= 2
+    width_px = min(PAGE_WIDTH_PX // (2 * shown if side_by_side else in_row) - 14, WIDEST_PICTURE_PX)
     column = pictures.column(width_px=width_px)
     lesion_rows = [
         (_lesion_line(row.lesion, case), row.panels) for row in pictures.lesion_rows(width_px=LESION_PICTURE_PX)
@@ -130,7 +134,8 @@ def _pictures(case: Case) -> dict[str, Any]:
     montage = pictures.montage(width_px=SLICE_PICTURE_PX)
     return {
         "column": column,
-        "side_by_side": shown <= 2,
+        "side_by_side": side_by_side,
+        "in_row": in_row,
         "place": column[0].view.place if column else "",
         "lesion_rows": lesion_rows,
         "montage": montage,

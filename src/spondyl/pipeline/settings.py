@@ -135,7 +135,7 @@ def _fitted(value: Any, default: Any, *, name: str) -> Any:
         if not isinstance(value, dict):
             msg = f"{name} must be a table [{name}], got {value!r}"
             raise SettingsError(msg)
-        return settings_from(type(default), value, where=name)  # type: ignore[arg-type]
+        return settings_from(type(default), value, where=name)
     if default is None:
         return tuple(value) if isinstance(value, list) else value
     if isinstance(default, tuple):
