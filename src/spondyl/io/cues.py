@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 NEARLY_ISOTROPIC = 1.6
 """Largest ratio of spacings at which an image can be looked at in any plane. Chosen by us."""
 
+LOOKED_AT = 4
+"""How many slices from the middle third are looked at. Chosen by us."""
+
 STEP_MM = 1.5
 """In-plane step in mm at which bands are looked for."""
 
@@ -98,7 +101,9 @@ def fluid_cue(array: NDArray[np.float32], grid: Grid) -> PixelCues:
     _, height_mm, depth_mm = (n * s for n, s in zip(place.shape, place.spacing_mm, strict=True))
     if not reads_sagittally(grid) or height_mm < MIN_HEIGHT_MM or depth_mm < MIN_DEPTH_MM:
         return PixelCues(None)
-    middle = np.unique(np.linspace(len(seen) // 3, max(len(seen) - 1 - len(seen) // 3, 0), 5).round().astype(int))
+    middle = np.unique(
+        np.linspace(len(seen) // 3, max(len(seen) - 1 - len(seen) // 3, 0), LOOKED_AT).round().astype(int)
+    )
     scores = [_bright_path(seen[k], place.spacing_mm[1:]) for k in middle if np.ptp(seen[k]) > 0]
     if not scores:
         return PixelCues(None)
@@ -113,7 +118,7 @@ def _bright_path(image: NDArray[np.float32], spacing_mm: tuple[float, ...]) -> f
     """Contrast of the brightest band from top to bottom that may shift by one step a row."""
     signal = ndimage.zoom(image, (spacing_mm[0] / STEP_MM, spacing_mm[1] / STEP_MM), order=1)
     signal = np.maximum(signal - np.percentile(signal, 1), 0)
-    shading = ndimage.gaussian_filter(signal, SHADING_MM / STEP_MM)
+    shading = ndimage.gaussian_filter(signal, SHADING_MM / STEP_MM, truncate=2.5)
     even = signal / (shading + 0.05 * shading.max() + np.finfo(np.float32).tiny)
     width = round(BAND_MM / STEP_MM)
     band = ndimage.uniform_filter(even, (5, width))
@@ -123,10 +128,10 @@ def _bright_path(image: NDArray[np.float32], spacing_mm: tuple[float, ...]) -> f
     inside = np.roll(tissue, 2 * width, axis=1) & np.roll(tissue, -2 * width, axis=1)
     inside[:, : 2 * width] = inside[:, -2 * width :] = False
     gain = np.where(inside, contrast, -0.3)
-    best = gain[0]
+    best = np.full(gain.shape[1] + 2, -np.inf)
+    best[1:-1] = gain[0]
     for row in gain[1:]:
-        wide = np.pad(best, 1, constant_values=-np.inf)
-        best = np.maximum(np.maximum(wide[:-2], wide[2:]), best) + row
+        best[1:-1] = np.maximum(np.maximum(best[:-2], best[2:]), best[1:-1]) + row
     return float(best.max() / len(gain))
 
 

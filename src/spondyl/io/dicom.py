@@ -86,6 +86,10 @@ ALIASES: dict[str, tuple[str, ...]] = {
 """Names of one fact in classic MR (PS3.3 section C.8.3) and in enhanced MR (PS3.3 section C.8.13), best first."""
 
 
+TALKATIVE = ("pydicom", "pylibjpeg", "openjpeg", "libjpeg")
+"""Loggers of the DICOM library and its decoders."""
+
+
 @contextmanager
 def quiet() -> Iterator[None]:
     """Keep the DICOM library from showing values: no warnings, no log lines.
@@ -95,15 +99,16 @@ def quiet() -> Iterator[None]:
     None
         While inside, nothing is said.
     """
-    logger = logging.getLogger("pydicom")
-    level = logger.level
-    logger.setLevel(logging.CRITICAL + 1)
+    levels = {name: logging.getLogger(name).level for name in TALKATIVE}
+    for name in TALKATIVE:
+        logging.getLogger(name).setLevel(logging.CRITICAL + 1)
     try:
         with warnings.catch_warnings(), config.disable_value_validation():
             warnings.simplefilter("ignore")
             yield
     finally:
-        logger.setLevel(level)
+        for name, level in levels.items():
+            logging.getLogger(name).setLevel(level)
 
 
 @dataclass(frozen=True, eq=False)
@@ -278,6 +283,8 @@ class Frame:
             None where there is no such element.
         """
         for data in self.groups:
+            if not any(tag >> 16 == group for tag in data.keys()):  # noqa: SIM118 - a Dataset iterates over elements
+                continue
             try:
                 return _plain(data.private_block(group, creator)[element].value)
             except (KeyError, ValueError, TypeError):
@@ -316,7 +323,9 @@ def read_headers(files: tuple[StudyFile, ...]) -> tuple[tuple[Instance, ...], tu
                 uid, sop_class = str(header.get("SOPInstanceUID", "")), str(header.get("SOPClassUID", ""))
             except UNREADABLE:
                 set_aside.append(
-                    SetAside(file.where, "It is no readable DICOM file.", "Export it again if it was one.")
+                    SetAside(
+                        file.where, "It is no DICOM file, or its header ends early.", "Export it again if it was one."
+                    )
                 )
                 continue
             if sop_class == DICOMDIR_SOP_CLASS or header.file_meta.get("MediaStorageSOPClassUID") == DICOMDIR_SOP_CLASS:
@@ -337,8 +346,9 @@ def _read_header(path: Path) -> Dataset:
         if begins not in FIRST_GROUP:
             raise
         header = pydicom.dcmread(path, stop_before_pixels=True, force=True)
-    if not header.get("SOPClassUID") and not header.file_meta.get("MediaStorageSOPClassUID"):
-        msg = "no SOP class"
+    is_directory = header.file_meta.get("MediaStorageSOPClassUID") == DICOMDIR_SOP_CLASS
+    if not is_directory and not (header.get("SOPClassUID") and header.get("SeriesInstanceUID")):
+        msg = "the header ends early"  # both are mandatory (PS3.3 sections C.12.1 and C.7.3.1)
         raise InvalidDicomError(msg)
     return header
 

@@ -138,16 +138,18 @@ def _from_dicom(instances: tuple[Instance, ...], set_aside: list[SetAside]) -> S
 
 def _check_one_patient(instances: Iterable[Instance]) -> None:
     """Compare identities without ever showing one."""
-    first: dict[tuple[str, ...], Instance] = {}
+    seen: dict[str, dict[str, Instance]] = {k: {} for k in ("PatientID", "PatientBirthDate", "PatientName")}
     for instance in instances:
-        header = instance.header
-        number = str(header.get("PatientID", "") or "").strip().upper()
-        named = (str(header.get(k, "") or "").strip().upper() for k in ("PatientName", "PatientBirthDate"))
-        identity = (number,) if number else ("", *named)
-        first.setdefault(identity, instance)
-    if len(first) > 1:
-        where = " and ".join(series_name([i]) for i in list(first.values())[:2])
-        msg = f"expected the images of one patient, got {len(first)} patients: {where}. Give one patient's study"
+        for keyword, known in seen.items():
+            value = str(instance.header.get(keyword) or "").strip().upper()
+            if value:
+                known.setdefault(value, instance)
+    if seen["PatientID"]:  # a name is spelled in many ways, so it counts only where there is no number
+        del seen["PatientName"]
+    different = max(seen.values(), key=len)
+    if len(different) > 1:
+        where = " and ".join(series_name([i]) for i in list(different.values())[:2])
+        msg = f"expected the images of one patient, got {len(different)} patients: {where}. Give one patient's study"
         raise InputError(msg)
 
 

@@ -33,6 +33,9 @@ LOCALIZER_MIN_ANGLE_DEG = 45.0
 """Angle between planes, in degrees, from which they are steeply different. Blocks of axial slices that follow the
 discs differ too, by less: sacral slope plus upper lumbar tilt stay below it. Chosen by us."""
 
+WANTED_NUMBERS = (("ImagePositionPatient", 3), ("PixelSpacing", 2))
+"""What a frame must tell to be placed beside its orientation, and how many numbers (PS3.3 section C.7.6.2)."""
+
 _DROPPED = "None needed."
 _EXPORT = "Export the series again from the PACS or scanner."
 
@@ -218,14 +221,19 @@ def _usable_frames(instances: list[Instance], name: str) -> tuple[list[Frame], l
             without_place += len(instance.frames) - len(placed)
             frames += placed
     if without_place:
-        reason = f"{without_place} slices have no position, orientation or pixel spacing, so nothing can be placed."
+        reason = (
+            f"{without_place} slices have no valid position, orientation or pixel spacing, so they cannot be placed."
+        )
         set_aside.append(SetAside(name, reason, _EXPORT))
     return frames, set_aside
 
 
 def _has_place(frame: Frame) -> bool:
-    wanted = (("ImagePositionPatient", 3), ("ImageOrientationPatient", 6), ("PixelSpacing", 2))
-    return all(frame.numbers(keyword, count) is not None for keyword, count in wanted)
+    try:
+        series.orientation_of(frame)
+    except GeometryError:
+        return False
+    return all(frame.numbers(keyword, count) is not None for keyword, count in WANTED_NUMBERS)
 
 
 def _is_localizer(frames: list[Frame]) -> bool:

@@ -81,7 +81,7 @@ def normalized(text: str) -> str:
     str
         Words in any script, ``+``, ``*`` and ``&``, separated by spaces.
     """
-    decomposed = unicodedata.normalize("NFKD", text.lower())
+    decomposed = unicodedata.normalize("NFKD", text.lower().replace("ı", "i"))
     plain = unicodedata.normalize("NFC", "".join(c for c in decomposed if not unicodedata.combining(c)))
     return re.sub(r"[^\w+*&]+|_+", " ", plain).strip()
 
