@@ -24,6 +24,9 @@ WATER_T2_FOR_BLUR_MS, FAT_T2_FOR_BLUR_MS = 60.0, 110.0
 """T2 by which the echo train weights k-space, in ms: one for all water, as a filter per tissue would cost a matrix
 each. Chosen by us."""
 
+ANTERIOR_ARRAY_SHARE = 0.35
+"""Share of series in which an array in front of the patient receives too. Chosen by us."""
+
 EPI_ECHO_SPACING_MS = 0.40
 """Effective echo spacing of an echo-planar train after parallel imaging, in ms. Chosen by us."""
 
@@ -232,7 +235,9 @@ def _fields(
     low, high = z.min() - 40 + start, z.max() + 30
     elements = tuple(float(e) for e in np.arange(low, high, spacing))
     profile = artifacts.loop_sensitivity(depth, z, elements_mm=elements, radius_mm=float(rng.uniform(65, 105)))
-    profile = profile + float(rng.uniform(0.05, 0.25))
+    # What the loops miss comes from the body coil, or, in a third of the studies, from an array laid on the belly.
+    front = rng.uniform(0.3, 0.9) if rng.random() < ANTERIOR_ARRAY_SHARE else rng.uniform(0.05, 0.3)
+    profile = profile + float(front) * float(np.median(profile))
     at_column = float(np.median(profile[np.abs(landmarks.front_distance_mm(lps) + 18) < 15] if profile.size else 1.0))
     profile = (profile / at_column) ** settings.shading
     bias = np.exp(smooth_field(rng, lps.shape[:3], cells=(2, 4, 4), spread=0.08 * settings.shading))

@@ -79,15 +79,16 @@ def find_landmarks(grid: Grid, tissue: Array, structure: Array) -> Landmarks:
     z = grid.affine[2, 3] + grid.affine[2, 1] * np.arange(grid.shape[1])
     y = grid.affine[1, 3] + grid.affine[1, 2] * np.arange(grid.shape[2])
     middle: Array = tissue[grid.shape[0] // 2]
-    body = middle != Tissue.AIR
-    back = np.where(body.any(axis=1), y[body.shape[1] - 1 - np.argmax(body[:, ::-1], axis=1)], y[-1])
-    bone = np.isin(structure, (Structure.BODY, Structure.CORTEX, Structure.S1))
+    last = middle.shape[1] - 1 - np.argmax(np.flip(middle, axis=1) != Tissue.AIR, axis=1)
+    back = np.where((middle != Tissue.AIR).any(axis=1), y[last], y[-1])
+    bone: Array = np.isin(structure, (Structure.BODY, Structure.CORTEX, Structure.S1))
     rows = np.flatnonzero(bone.any(axis=(0, 2)))
     if len(rows) < 2:
         center = grid.ijk_to_lps((np.asarray(grid.shape) - 1) / 2)
         front = (0.0, float(center[1]) - 18.0)
     else:
-        first = y[np.argmax(bone.any(axis=0)[rows], axis=1)]
+        silhouette: Array = np.any(bone, axis=0)
+        first = y[np.argmax(silhouette[rows], axis=1)]
         slope, offset = np.polyfit(z[rows], first, 1)
         front = (float(slope), float(offset))
         at = np.argwhere(bone[::2, ::4, ::4]).mean(axis=0) * (2, 4, 4)

@@ -212,7 +212,7 @@ def sample_protocol(
         phase_oversampling=float(rng.choice([1.1, 1.4, 1.8, 2.0])),
         echo_spacing_ms=float(rng.uniform(7.5, 12.0)),
         snr=float(rng.uniform(*limits.snr) * (1.35 if high else 1.0)),
-        fat_residual=float(rng.uniform(0.02, 0.08)),
+        fat_residual=float(rng.uniform(0.03, 0.09)),
         saturation_band=float(rng.uniform(0.6, 0.95)) if sequence is not Sequence.DWI and rng.random() < 0.55 else 0.0,
         normalized=normalized,
         b_values_s_mm2=tuple(float(rng.choice(b)) for b in DWI_B_VALUES_S_MM2) if sequence is Sequence.DWI else (),

@@ -130,8 +130,9 @@ def spoiled_gradient_echo(
     """
     xp = namespace(density, t1_ms, t2star_ms)
     angle = math.radians(flip_angle_deg)
-    e1 = xp.exp(-repetition_time_ms / t1_ms)
-    steady = math.sin(angle) * (1 - e1) / (1 - e1 * math.cos(angle))
+    # expm1, as TR is a hundredth of T1 and 1 - exp would lose half of float32's digits.
+    recovered = -xp.expm1(-repetition_time_ms / t1_ms)
+    steady = math.sin(angle) * recovered / (1 - math.cos(angle) + math.cos(angle) * recovered)
     return density * steady * xp.exp(-echo_time_ms / t2star_ms)
 
 

@@ -1,0 +1,79 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from spondyl.core import Sequence, SettingsError
+from spondyl.phantom.protocol import LUMBAR_SEQUENCES, lumbar_study, sample_protocol
+from spondyl.phantom.signal import Pulse
+from spondyl.phantom.vendors import CATALOG, VENDORS
+
+TAKEN = (*LUMBAR_SEQUENCES, Sequence.DIXON_WATER)
+
+
+def draw(sequence, n=60, **settings):
+    return [sample_protocol(np.random.default_rng(s), sequence, **settings) for s in range(n)]
+
+
+def test_stir_inverts_for_fat_and_longer_at_3_t():
+    low = [p.acquisition.inversion_time_ms for p in draw(Sequence.STIR, field_strength_t=1.5)]
+    high = [p.acquisition.inversion_time_ms for p in draw(Sequence.STIR, field_strength_t=3.0)]
+    assert min(low) >= 140
+    assert max(low) <= 175 < min(high)
+    assert max(high) <= 240
+
+
+def test_ge_takes_t1_as_flair_at_3_t_only():
+    flair = draw(Sequence.T1, 10, vendor="ge", field_strength_t=3.0)
+    assert all(p.pulse is Pulse.INVERSION_RECOVERY and p.acquisition.inversion_time_ms >= 700 for p in flair)
+    assert all("FLAIR" in p.description for p in flair)
+    assert all(not p.acquisition.fat_suppressed for p in flair)
+    plain = draw(Sequence.T1, 10, vendor="ge", field_strength_t=1.5)
+    assert all(p.pulse is Pulse.SPIN_ECHO and p.acquisition.inversion_time_ms is None for p in plain)
+
+
+def test_gradient_echo_dixon_echoes_in_phase():
+    for p in draw(Sequence.DIXON_WATER, field_strength_t=1.5):
+        if p.pulse is Pulse.GRADIENT_ECHO:
+            assert p.acquisition.echo_time_ms == pytest.approx(4.6)
+
+
+def test_a_study_has_one_scanner_ascending_times_and_contrast_last():
+    study = lumbar_study(np.random.default_rng(4), sequences=[Sequence.T1CE, *TAKEN], axial_t2=True)
+    assert len({(p.acquisition.station, p.acquisition.model, p.acquisition.field_strength_t) for p in study}) == 1
+    times = [p.acquisition.acquired_s for p in study]
+    assert times == sorted(times)
+    assert study[-1].sequence is Sequence.T1CE
+    assert [p.plane for p in study].count("axial") == 1
+    assert sum(bool(p.acquisition.contrast_given) for p in study) == 1
+
+
+@pytest.mark.parametrize("vendor", VENDORS)
+@pytest.mark.parametrize("sequence", TAKEN)
+def test_every_vendor_has_words_for_every_sequence(vendor, sequence):
+    for field in (1.5, 3.0):
+        p = sample_protocol(np.random.default_rng(1), sequence, vendor, field)
+        assert p.description
+        assert p.acquisition.model in CATALOG[vendor].models[field]
+        attributes = p.dicom_attributes()
+        assert attributes["Manufacturer"] == CATALOG[vendor].manufacturer
+        assert ("ContrastBolusAgent" in attributes) == (sequence is Sequence.T1CE)
+
+
+def test_slices_leave_a_gap_of_a_tenth_to_a_quarter():
+    for p in draw(Sequence.T2):
+        assert 0.07 < p.slice_gap_mm / p.slice_thickness_mm < 0.26
+
+
+def test_the_same_seed_gives_the_same_protocol():
+    assert draw(Sequence.T2, 3) == draw(Sequence.T2, 3)
+
+
+def test_unknown_names_are_refused():
+    rng = np.random.default_rng(0)
+    with pytest.raises(SettingsError, match="vendor must be one of"):
+        sample_protocol(rng, Sequence.T1, "acme")
+    with pytest.raises(SettingsError, match="no protocol for sequence"):
+        sample_protocol(rng, Sequence.UNKNOWN)
+    with pytest.raises(SettingsError, match="at least one sequence"):
+        lumbar_study(rng, sequences=[])
