@@ -75,6 +75,12 @@ PERCENT = Code("%", "UCUM", "Percent")
 CUBIC_MILLIMETER = Code("mm3", "UCUM", "cubic millimeter")
 MILLIMETER = Code("mm", "UCUM", "mm")
 
+IMAGING_MEASUREMENTS = Code("126010", "DCM", "Imaging Measurements")
+IMAGE_LIBRARY = Code("111028", "DCM", "Image Library")
+IMAGE_LIBRARY_GROUP = Code("126200", "DCM", "Image Library Group")
+SOURCE = Code("260753009", "SCT", "Source")
+"""PS3.16 TID 1500, TID 1600 and TID 1601, parts of a measurement report."""
+
 MRI_PROCEDURE = Code("25056-3", "LN", "MRI unspecified body region")
 """PS3.16 CID 100; the group has no code for MRI of the spine."""
 ARTIFICIAL_INTELLIGENCE = Code("123110", "DCM", "Artificial Intelligence")
