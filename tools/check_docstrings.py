@@ -89,7 +89,7 @@ def findings(name: str, member: Any, checks: set[str]) -> list[str]:
     list of str
         One line per finding.
     """
-    if inspect.isclass(member) and issubclass(member, NO_PARAMETERS):
+    if inspect.isclass(member) and (issubclass(member, NO_PARAMETERS) or getattr(member, "_is_protocol", False)):
         checks = checks - {"PR01", "PR02"}
     return [f"{name}: {code} {text}" for code, text in validate(name)["errors"] if code in checks]
 

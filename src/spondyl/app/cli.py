@@ -75,14 +75,24 @@ def _root(
     """Spine-oncology MRI: from a study to coded findings. Research use only."""
 
 
-@app.command()
+@app.command(help="Make a synthetic patient, analyze the study, and say where the report is.")
 def demo(
     *,
     out: Out = Path("demo"),
     seed: Annotated[int | None, typer.Option("--seed", help="Which synthetic patient.")] = None,
     threads: Threads = 0,
 ) -> None:
-    """Make a synthetic patient, analyze the study, and say where the report is."""
+    """Make a synthetic patient, analyze the study, and say where the report is.
+
+    Parameters
+    ----------
+    out : Path
+        Holds ``patient`` and ``result`` afterward.
+    seed : int, optional
+        Which patient.
+    threads : int
+        Processor threads; 0 takes all.
+    """
     from spondyl.app.demo import DEMO_SEED, demonstrate
 
     with shown_progress() as progress:
@@ -90,7 +100,7 @@ def demo(
     _tell(result)
 
 
-@app.command()
+@app.command(help="Analyze a study: vertebrae, levels and lesion candidates as DICOM, report and result.json.")
 def analyze(
     study: Annotated[
         Path | None,
@@ -110,7 +120,23 @@ def analyze(
         int | None, typer.Option("--threads", min=0, help="Processor threads; 0 takes all, the default.")
     ] = None,
 ) -> None:
-    """Analyze a study: vertebrae, levels and lesion candidates as DICOM, report and result.json."""
+    """Analyze a study and write everything that was found.
+
+    Parameters
+    ----------
+    study : Path, optional
+        What to read; may be left out where `sequence` names files.
+    out : Path
+        The result folder.
+    sequence : list of str, optional
+        ``NAME=FILE`` for NIfTI files.
+    nifti : bool
+        Whether masks and maps are written as NIfTI, too.
+    settings : Path, optional
+        TOML file.
+    threads : int, optional
+        Processor threads, over those of the settings.
+    """
     named = _named_files(sequence or [])
     if study is None and not named:
         msg = "give a STUDY, or NIfTI files with --sequence NAME=FILE"
@@ -159,7 +185,7 @@ def _tell(result: AnalysisResult) -> None:
     typer.echo(f"report: {result.report}")
 
 
-@simulate.command("patient")
+@simulate.command("patient", help="Make a synthetic patient: a study as DICOM in DIR/dicom, the truth in DIR/truth.")
 def simulate_patient(
     *,
     out: Out,
@@ -171,7 +197,19 @@ def simulate_patient(
         list[str] | None, typer.Option("--sequence", metavar="NAME", help="Series to take; may be repeated.")
     ] = None,
 ) -> None:
-    """Make a synthetic patient: a study as DICOM in DIR/dicom, the truth in DIR/truth."""
+    """Make a synthetic patient.
+
+    Parameters
+    ----------
+    out : Path
+        Holds ``dicom`` and ``truth`` afterward.
+    seed : int
+        The same seed gives the same patient.
+    lesions : str
+        Kind of lesions.
+    sequence : list of str, optional
+        Series to take.
+    """
     from spondyl.app.simulate import simulate_study
     from spondyl.core.sequence import Sequence
 

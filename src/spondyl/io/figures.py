@@ -322,6 +322,12 @@ class ImageStore:
         return name
 
     def svg(self) -> Markup:
-        """Give the SVG element that holds every image; it takes no room on the page."""
+        """Give the SVG element that holds every image.
+
+        Returns
+        -------
+        Markup
+            To be placed before the first panel; it takes no room on the page.
+        """
         inside = Markup("\n").join(self._images)
         return Markup('<svg class="store" width="0" height="0" aria-hidden="true"><defs>{}</defs></svg>').format(inside)

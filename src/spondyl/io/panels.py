@@ -85,7 +85,13 @@ class Pictures:
         return images[0].grid if images else None
 
     def ordered(self) -> list[Image]:
-        """Give the images in the order in which they are shown, the reference first."""
+        """Give the images in the order in which they are shown.
+
+        Returns
+        -------
+        list of Image
+            The reference first.
+        """
         images = self.case.images
         usual = list(Sequence)
         return [images[s] for s in sorted(images, key=lambda s: (s != self.case.reference, usual.index(s)))]

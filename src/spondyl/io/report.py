@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from spondyl.core import Case, Image, Lesion
-    from spondyl.io.result import SetAsideLike
+    from spondyl.io.files import SetAside
 
 PAGE_WIDTH_PX = 1120
 """Width of the text column; pictures share it."""
@@ -43,7 +43,7 @@ def write_report(
     path: Path,
     *,
     methods: str,
-    set_aside: Iterable[SetAsideLike] = (),
+    set_aside: Iterable[SetAside] = (),
     timings_s: Mapping[str, float] | None = None,
 ) -> None:
     """Write the report of a case.
@@ -56,7 +56,7 @@ def write_report(
         The file to write; its folder exists.
     methods : str
         The methods paragraph.
-    set_aside : iterable of SetAsideLike, optional
+    set_aside : iterable of SetAside, optional
         What was found in the input and not used.
     timings_s : mapping of str to float, optional
         Seconds by part of the work; those of the steps are added from the history.
@@ -69,7 +69,7 @@ def render_report(
     case: Case,
     *,
     methods: str,
-    set_aside: Iterable[SetAsideLike] = (),
+    set_aside: Iterable[SetAside] = (),
     timings_s: Mapping[str, float] | None = None,
 ) -> str:
     """Give the report of a case as HTML.
@@ -80,7 +80,7 @@ def render_report(
         The analyzed case.
     methods : str
         The methods paragraph.
-    set_aside : iterable of SetAsideLike, optional
+    set_aside : iterable of SetAside, optional
         What was found in the input and not used.
     timings_s : mapping of str to float, optional
         Seconds by part of the work; those of the steps are added from the history.

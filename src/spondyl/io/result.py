@@ -11,7 +11,7 @@ import json
 import math
 from dataclasses import asdict
 from importlib import resources
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from spondyl import RESEARCH_USE_ONLY, __version__
 from spondyl.core import SAGITTAL, InputError
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from spondyl.core import Case, Image, Lesion, Measurement, StepRecord, Vertebra
+    from spondyl.io.files import SetAside
 
 SCHEMA_VERSION = "1.0"
 """Version of the form written here."""
@@ -52,26 +53,10 @@ EMPTY_FIELDS: dict[str, Any] = {
 """What a reader gets for a field that an older minor version did not write."""
 
 
-class SetAsideLike(Protocol):
-    """Something found in the input and not used."""
-
-    @property
-    def what(self) -> str:
-        """Series number and UID, or the number of the file in the listing."""
-
-    @property
-    def reason(self) -> str:
-        """Why it was not used."""
-
-    @property
-    def remedy(self) -> str:
-        """What would make it usable."""
-
-
 def result_document(
     case: Case,
     *,
-    set_aside: Iterable[SetAsideLike] = (),
+    set_aside: Iterable[SetAside] = (),
     timings_s: Mapping[str, float] | None = None,
     files: Mapping[str, str] | None = None,
 ) -> dict[str, Any]:
@@ -81,7 +66,7 @@ def result_document(
     ----------
     case : Case
         The analyzed case.
-    set_aside : iterable of SetAsideLike, optional
+    set_aside : iterable of SetAside, optional
         What was found in the input and not used.
     timings_s : mapping of str to float, optional
         Seconds by part of the work; those of the steps are added from the history.

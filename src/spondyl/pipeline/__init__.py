@@ -1,1 +1,1 @@
-"""To be written."""
+"""The road of one patient: settings, one explicit table of steps, the run, and the methods text."""
