@@ -10,10 +10,13 @@ import numpy as np
 import pydicom
 import pytest
 
-from dicom_fakes import PLANES, classic_source, enhanced_source, fake_case, source_grid
+from dicom_fakes import PLANES, classic_source, enhanced_source, fake_case, lumbar_image, source_grid
 from spondyl.io.dicom_results import result_objects, write_results
+from spondyl.io.mr_enhanced import write_enhanced
+from spondyl.io.mr_writer import SyntheticStudy, write_series
 from spondyl.io.reference import reference_series
 from spondyl.io.seg import read_segmentation
+from spondyl.io.study import read_study
 
 MARKED = (3, 7, 6)
 """Slice, row and column of the one-voxel lesion of the fake case."""
@@ -179,6 +182,26 @@ def test_nothing_is_written_where_there_is_nothing_to_say(tmp_path):
     assert set(written.left_out) == {p for p in written.left_out if p.endswith(".dcm")}
     assert "empty segmentation" in written.left_out["lesions.dcm"]
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("enhanced", [False, True])
+def test_results_of_a_study_that_was_read_point_at_its_files(enhanced, tmp_path):
+    image, study = lumbar_image(vendor="siemens"), SyntheticStudy("SYN-2")
+    if enhanced:
+        write_enhanced(image, tmp_path / "in" / "a.dcm", study=study, series_number=1)
+    else:
+        write_series(image, tmp_path / "in", study=study, series_number=1)
+    read = read_study(tmp_path / "in")
+    (found,) = read.case.images.values()
+    case = fake_case(found.grid).with_(images={found.sequence: found}, reference=found.sequence)
+    written = write_results(case, read.sources, tmp_path / "out")
+    files = {pydicom.dcmread(p).SOPInstanceUID for p in (tmp_path / "in").iterdir()}
+    result = pydicom.dcmread(written.files["uncertainty.dcm"])
+    assert {i.ReferencedSOPInstanceUID for i in result.SourceImageSequence} == files
+    assert result.FrameOfReferenceUID == image.grid.frame_of_reference
+    assert str(result.PatientName) == "SYNTHETIC^SYN-2"
+    ((_, mask), _) = read_segmentation(written.files["lesions.dcm"], on=found.grid)
+    np.testing.assert_array_equal(mask.array, case.labels["lesions"].array == 1)
 
 
 @pytest.mark.slow
