@@ -60,6 +60,12 @@ def test_every_vendor_has_words_for_every_sequence(vendor, sequence):
         assert ("ContrastBolusAgent" in attributes) == (sequence is Sequence.T1CE)
 
 
+def test_a_diffusion_series_is_named_by_its_b_values():
+    for p in draw(Sequence.DWI, 12):
+        assert all(str(round(b)) in p.description for b in p.b_values_s_mm2) or p.acquisition.vendor in ("canon", "uih")
+        assert "{" not in p.description
+
+
 def test_slices_leave_a_gap_of_a_tenth_to_a_quarter():
     for p in draw(Sequence.T2):
         assert 0.07 < p.slice_gap_mm / p.slice_thickness_mm < 0.26

@@ -91,3 +91,9 @@ def test_contrast_and_texture_may_be_applied_in_either_order():
     one = typical_parameters().with_contrast().textured()
     other = typical_parameters().textured().with_contrast()
     np.testing.assert_allclose(one.t1_water_ms[Tissue.MARROW], other.t1_water_ms[Tissue.MARROW], rtol=0.02)
+
+
+def test_flow_takes_csf_signal_in_streaks_but_never_adds_any():
+    flow = typical_parameters().textured().flow_void[Tissue.CSF]
+    assert flow.min() == 0
+    assert 0.3 < flow.max() < 0.7

@@ -57,6 +57,9 @@ TSE_DIXON_SHARE = 0.5
 T1_FLAIR_TR_MS, T1_FLAIR_TE_MS, T1_FLAIR_TI_MS = (1800, 2800), (8, 25), (700, 1000)
 """GE, and some others at 3 T, give T1 contrast by an inversion pulse: limits in ms."""
 
+NORMALIZED_SHARE = 0.65
+"""Share of studies whose images are corrected for the coil's profile. Chosen by us."""
+
 DWI_B_VALUES_S_MM2 = ((0.0, 50.0), (800.0, 1000.0))
 """Low and high b-values in use (Padhani 2017, MET-RADS-P: 50-100 and 800-900)."""
 
@@ -196,7 +199,8 @@ def sample_protocol(
     three_d = limits.pulse is Pulse.GRADIENT_ECHO
     if three_d:
         thickness = float(rng.choice([2.5, 3.0, 4.0]))
-    normalized = bool(rng.random() < 0.55)
+    normalized = bool(rng.random() < NORMALIZED_SHARE)
+    b_values = tuple(float(rng.choice(b)) for b in DWI_B_VALUES_S_MM2) if sequence is Sequence.DWI else ()
     protocol = Protocol(
         sequence,
         replace(acquisition, slice_thickness_mm=thickness),
@@ -215,8 +219,8 @@ def sample_protocol(
         fat_residual=float(rng.uniform(0.03, 0.09)),
         saturation_band=float(rng.uniform(0.6, 0.95)) if sequence is not Sequence.DWI and rng.random() < 0.55 else 0.0,
         normalized=normalized,
-        b_values_s_mm2=tuple(float(rng.choice(b)) for b in DWI_B_VALUES_S_MM2) if sequence is Sequence.DWI else (),
-        description=describe(vendor, sequence, plane, flair=flair, gradient_echo=three_d),
+        b_values_s_mm2=b_values,
+        description=describe(vendor, sequence, plane, flair=flair, gradient_echo=three_d, b_values_s_mm2=b_values),
     )
     return replace(protocol, n_slices=_n_slices(protocol))
 

@@ -70,7 +70,7 @@ CATALOG: dict[str, Vendor] = {
         {1.5: ("Avanto", "Aera", "MAGNETOM Sola"), 3.0: ("Skyra", "Prisma", "MAGNETOM Vida")},
         ("syngo MR B17", "syngo MR E11", "syngo MR XA20"),
         ("SP3;SP4;SP5", "SP2;SP3;SP4;SP5;SP6", "SpineMatrix"),
-        _words("t1_tse", "t2_tse", "t2_tirm", "ep2d_diff_b50_800", "t2_tse_dixon", "t1_tse_fs_km"),
+        _words("t1_tse", "t2_tse", "t2_tirm", "ep2d_diff_b{low}_{high}", "t2_tse_dixon", "t1_tse_fs_km"),
         _LOWER,
         "t1_vibe_dixon",
         "NORM",
@@ -80,7 +80,7 @@ CATALOG: dict[str, Vendor] = {
         {1.5: ("Signa HDxt", "Optima MR450w", "SIGNA Artist"), 3.0: ("DISCOVERY MR750", "SIGNA Premier")},
         ("15\\LX\\MR Software release:15.0_M4_0910.a", "27\\LX\\MR Software release:DV26.0_R03_1831.b"),
         ("CTL_TOP", "HD CTL 456", "PA456"),
-        _words("T1", "T2 FRFSE", "STIR", "DWI b50/800", "T2 FLEX", "T1 FS +C"),
+        _words("T1", "T2 FRFSE", "STIR", "DWI b{low}/{high}", "T2 FLEX", "T1 FS +C"),
         _UPPER,
         "LAVA FLEX",
     ),
@@ -89,7 +89,7 @@ CATALOG: dict[str, Vendor] = {
         {1.5: ("Achieva", "Ingenia", "Ambition X"), 3.0: ("Achieva dStream", "Ingenia Elition X")},
         ("3.2.1", "5.3.0", "5.7.1"),
         ("SENSE-SPINE", "dStream Posterior", "MULTI COIL"),
-        _words("T1W_TSE", "T2W_TSE", "STIR_TSE", "DWI_b50_800", "T2W_mDIXON", "T1W_SPIR_GD"),
+        _words("T1W_TSE", "T2W_TSE", "STIR_TSE", "DWI_b{low}_{high}", "T2W_mDIXON", "T1W_SPIR_GD"),
         _UPPER,
         "mDIXON_FFE",
     ),
@@ -143,7 +143,15 @@ def pick_vendor(rng: np.random.Generator, vendor: str | None = None) -> str:
     return vendor
 
 
-def describe(vendor: str, sequence: Sequence, plane: str, *, flair: bool = False, gradient_echo: bool = False) -> str:
+def describe(
+    vendor: str,
+    sequence: Sequence,
+    plane: str,
+    *,
+    flair: bool = False,
+    gradient_echo: bool = False,
+    b_values_s_mm2: tuple[float, ...] = (),
+) -> str:
     """Name a series as a vendor's protocol would.
 
     Parameters
@@ -158,6 +166,8 @@ def describe(vendor: str, sequence: Sequence, plane: str, *, flair: bool = False
         Whether the T1 contrast comes from an inversion pulse.
     gradient_echo : bool, optional
         Whether a Dixon series is a 3-D gradient echo.
+    b_values_s_mm2 : tuple of float, optional
+        Diffusion weightings in s/mm², lowest first.
 
     Returns
     -------
@@ -166,6 +176,8 @@ def describe(vendor: str, sequence: Sequence, plane: str, *, flair: bool = False
     """
     entry = CATALOG[vendor]
     word = entry.dixon_3d if gradient_echo else entry.words[sequence]
+    if b_values_s_mm2:
+        word = word.format(low=round(b_values_s_mm2[0]), high=round(b_values_s_mm2[-1]))
     if flair:
         word = word.replace("T1", "T1 FLAIR", 1).replace("t1", "t1_flair", 1)
     where = entry.plane_words[plane]
