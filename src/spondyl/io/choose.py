@@ -7,7 +7,6 @@ same region as the other sequences, as acquired rather than composed, complete a
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 from spondyl.core import QualityFlag, Sequence
@@ -48,7 +47,6 @@ def settle_contrast(readings: list[Reading]) -> list[Reading]:
 
 def _settled(reading: Reading, t1: list[Reading]) -> Reading:
     facts = reading.facts
-    evidence = list(reading.image.source.evidence)
     if "before contrast" in facts.said:
         return _named(reading, Sequence.T1, reading.image.sequence_confidence, "the description says before contrast")
     spoken = "after contrast" in facts.said
@@ -63,33 +61,44 @@ def _settled(reading: Reading, t1: list[Reading]) -> Reading:
         return _named(reading, Sequence.T1CE, min(AGREE, reading.image.sequence_confidence + 0.1), *cues)
     if spoken:
         return _named(reading, Sequence.T1CE, MODERATE, *cues)
+    if facts.agent and any(_earlier(reading, r) and enhances(reading.image, r.image) for r in _twins(reading, t1)):
+        first = "a like image taken later is brighter"
+        return _named(reading, Sequence.T1, reading.image.sequence_confidence, *cues, first)
     if facts.agent:
         unsure = "no second sign of contrast"
         return _named(reading, Sequence.T1, min(DISAGREE, reading.image.sequence_confidence), *cues, unsure)
-    return replace(
-        reading, image=replace(reading.image, source=replace(reading.image.source, evidence=tuple(evidence)))
-    )
+    return reading
 
 
-def _compared(reading: Reading, t1: list[Reading]) -> list[tuple[bool, str]]:
-    """Compare with another T1 of the same kind and region: pixels, and who came first."""
-    mine = reading.facts.acquisition
-    twins = [
+def _twins(reading: Reading, t1: list[Reading]) -> list[Reading]:
+    """Give the other T1 images of the same kind and region."""
+    suppressed = bool(reading.facts.acquisition.fat_suppressed)
+    return [
         r
         for r in t1
         if r is not reading
-        and bool(r.facts.acquisition.fat_suppressed) == bool(mine.fat_suppressed)
-        and same_region(r, reading)
+        and bool(r.facts.acquisition.fat_suppressed) == suppressed
         and r.image.grid.plane == reading.image.grid.plane
+        and same_region(r, reading)
     ]
-    brighter = any(enhances(r.image, reading.image) for r in twins)
-    start, said = reading.image.acquisition.acquired_s, "after contrast" in reading.facts.said
-    # Time alone is no witness: a repeated T1 comes later too. It supports an agent or a description.
-    later = (said or reading.facts.agent) and any(
-        start is not None and r.image.acquisition.acquired_s is not None and r.image.acquisition.acquired_s < start
-        for r in twins
-    )
-    return [(brighter, "brighter than its twin in vessels or lesions"), (later, "taken after a like T1 image")]
+
+
+def _earlier(a: Reading, b: Reading) -> bool:
+    start, other = a.image.acquisition.acquired_s, b.image.acquisition.acquired_s
+    return start is not None and other is not None and start < other
+
+
+def _compared(reading: Reading, t1: list[Reading]) -> list[tuple[bool, str]]:
+    """Compare with like T1 images: pixels, and who came first."""
+    seen = {id(r): enhances(r.image, reading.image) for r in _twins(reading, t1)}
+    # Time alone is no witness, since a repeated T1 comes later too: it supports an agent or a description, and only
+    # where the pixels do not contradict.
+    claimed = "after contrast" in reading.facts.said or reading.facts.agent
+    later = claimed and any(seen.get(id(r), False) is None and _earlier(r, reading) for r in t1)
+    return [
+        (any(seen.values()), "brighter than its twin in vessels or lesions"),
+        (later, "taken after a like T1 image"),
+    ]
 
 
 def _named(reading: Reading, sequence: Sequence, confidence: float, *cues: str) -> Reading:

@@ -42,6 +42,9 @@ DARK_BELOW, BRIGHT_ABOVE = 0.33, 0.40
 """Contrast of the brightest path, relative to its surroundings. Chosen by us on public lumbar volumes: T1 0.25 to
 0.30, Dixon 0.35 to 0.44, T2 and STIR 0.42 to 0.84; between the bounds the pixels do not tell."""
 
+MAX_AIR = 0.25
+"""Air is at most this part of the 98th percentile of the signal. Chosen by us."""
+
 TISSUE_FRACTION = 0.12
 """Voxels above this part of the 98th percentile count as tissue. Chosen by us."""
 
@@ -117,7 +120,8 @@ def fluid_cue(array: NDArray[np.float32], grid: Grid) -> PixelCues:
 def _bright_path(image: NDArray[np.float32], spacing_mm: tuple[float, ...]) -> float:
     """Contrast of the brightest band from top to bottom that may shift by one step a row."""
     signal = ndimage.zoom(image, (spacing_mm[0] / STEP_MM, spacing_mm[1] / STEP_MM), order=1)
-    signal = np.maximum(signal - np.percentile(signal, 1), 0)
+    low, high = np.percentile(signal, (1, 98))
+    signal = np.maximum(signal - min(low, MAX_AIR * high), 0)  # a crop may hold no air
     shading = ndimage.gaussian_filter(signal, SHADING_MM / STEP_MM, truncate=2.5)
     even = signal / (shading + 0.05 * shading.max() + np.finfo(np.float32).tiny)
     width = round(BAND_MM / STEP_MM)

@@ -379,6 +379,7 @@ def confirm(recognition: Recognition, cues: PixelCues) -> Recognition:
         if recognition.evidence and "T2*" in recognition.evidence[0]:
             return recognition.changed(recognition.confidence, look)
         name = Sequence.T1 if not fluid else Sequence.T2
+        # Bright fluid fits T2 and STIR alike: whether fat is dark cannot be seen reliably under a coil's shading.
         return recognition.changed(min(cues.strength, DISAGREE), look, name)
     expected = FLUID_EXPECTED.get(recognition.sequence)
     if expected is None:

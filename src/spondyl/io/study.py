@@ -33,8 +33,14 @@ __all__ = ["SetAside", "SourceSeries", "Study", "read_study"]
 CASE_ID_DIGITS = 12
 """Hexadecimal digits of a pseudonym: 48 bits, no collision to be expected among millions of studies."""
 
+SIDECAR_SUFFIXES = (".json", ".bval", ".bvec", ".tsv", ".csv", ".txt", ".md")
+"""Files beside NIfTI images (BIDS 1.9) that need no mention, since they are no images."""
+
 MAX_STUDY_VOXELS = 2**28
 """Most voxels kept of one study: 1 GiB as float32. Further images are set aside. Chosen by us."""
+
+TOO_MUCH = f"The study has more than {MAX_STUDY_VOXELS} voxels."
+"""Why a further image is set aside."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,7 +97,8 @@ def read_study(path: Path, *, sequence_files: Mapping[Sequence, Path] | None = N
             beside = [SetAside(f.where, reason, "Give it by itself to analyze it.") for f in niftis]
             return _from_dicom(instances, [*refused, *unreadable, *beside])
         if niftis:
-            return _from_nifti(niftis, [*refused, *unreadable])
+            numbers = {f.where for f in files if f.name.lower().endswith(SIDECAR_SUFFIXES)}
+            return _from_nifti(niftis, [*refused, *(u for u in unreadable if u.what not in numbers)])
     msg = f"expected DICOM or NIfTI, got {len(files)} files that are neither. Check that the path is that of a study"
     raise InputError(msg)
 
@@ -129,8 +136,7 @@ def _from_dicom(instances: tuple[Instance, ...], set_aside: list[SetAside]) -> S
             for reading in read:
                 budget -= reading.image.array.size
                 if budget < 0:
-                    reason = f"The study has more than {MAX_STUDY_VOXELS} voxels."
-                    set_aside.append(SetAside(series_name(members), reason, "Analyze this series by itself."))
+                    set_aside.append(SetAside(series_name(members), TOO_MUCH, "Analyze this series by itself."))
                 else:
                     readings.append(reading)
     return _study(pseudonym(study_uid.encode()), readings, set_aside)
@@ -199,6 +205,9 @@ def _from_nifti(files: tuple[StudyFile, ...], set_aside: list[SetAside]) -> Stud
         if volume.is_label_map or {"label map", "other modality"} & volume.facts.said:
             reason = "It is a label map or of another modality, not an MR image."
             set_aside.append(SetAside(file.where, reason, "Name its sequence with --sequence if it is an image."))
+            continue
+        if volume.array.size + sum(r.image.array.size for r in readings) > MAX_STUDY_VOXELS:
+            set_aside.append(SetAside(file.where, TOO_MUCH, "Analyze this file by itself."))
             continue
         recognition = confirm(recognize(volume.facts), fluid_cue(volume.array, volume.grid))
         readings.append(_nifti_reading(volume, recognition, len(readings) + 1))

@@ -38,7 +38,7 @@ _PATTERNS = {
     ),
     "adc": r"\badc\b|apparent diff|\bdadc\b|\beadc\b",
     "dixon": r"dixon|\bideal\b|\bflex\b|\bwfi\b|\bfact\b",
-    "water": r"(?:^| )w$|\bwater\b|(?:^| )w(?= |$)",
+    "water": r"(?:^| )w$|\bwater\b(?! ?(?:exc|sat|sup|sel))|(?:^| )w(?= |$)",
     "fat": r"(?:^| )f$|\bfat(?! ?(?:sat|sup|frac))\b|(?:^| )f(?= |$)",
     "in phase": r"\bin ?ph(?:ase)?\b|(?:^| )(?:ip|in)(?= |$)",
     "opposed phase": r"\b(?:opp?|out)(?:osed)? ?(?:of ?)?ph(?:ase)?\b|(?:^| )(?:op|opp)(?= |$)",
