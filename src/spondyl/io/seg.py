@@ -172,17 +172,19 @@ def _spine_segments(case: Case, *, overlapping: bool) -> Iterator[Segment]:
     body = (structures == Structure.BODY) | (structures == Structure.CORTEX)
     first_sacral = structures == Structure.S1
     posterior = structures == Structure.POSTERIOR
+    unclaimed = first_sacral.copy()
     for vertebra in case.vertebrae:
         own = instances == vertebra.instance
         own_body = own & body
         if vertebra.level == "S1" or not own_body.any():
-            own_body = own_body | (own & first_sacral)
+            own_body |= own & first_sacral
+            unclaimed &= ~own
         yield _body_segment(vertebra, own_body)
         if (own_posterior := own & posterior).any():
             yield _posterior_segment(vertebra, own_posterior)
-    if first_sacral.any() and not any(v.level == "S1" for v in case.vertebrae):
-        free = first_sacral & (instances == 0)
-        yield _structure("S1 vertebral body", free, codes.vertebra_code("S1"), (62, 14, 30), codes.VERTEBRAL_BODY)
+    if not any(v.level == "S1" for v in case.vertebrae):
+        code, doubt = codes.vertebra_code("S1"), "LEVEL UNCERTAIN, check before use"
+        yield _structure("S1 vertebral body", unclaimed, code, (62, 14, 30), codes.VERTEBRAL_BODY, description=doubt)
     yield from _disc_segments(case)
     cord = structures == Structure.CORD
     canal = structures == Structure.CANAL
