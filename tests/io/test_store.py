@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import errno
+import io
 import os
 
 import pytest
 
+from dicom_fakes import as_file, classic_source, source_grid
 from spondyl.core import OutputError
 from spondyl.io.store import OutputFolder
 
@@ -81,6 +83,17 @@ def test_a_full_disk_is_one_clear_line(tmp_path):
 
     with pytest.raises(OutputError, match=r"^the results cannot be written to the folder result: the disk is full"):
         run()
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_full_disk_is_recognized_through_what_pydicom_makes_of_it(tmp_path):
+    class FullFile(io.BytesIO):
+        def write(self, data):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    dataset = as_file(classic_source(source_grid("axial")).datasets[0])
+    with pytest.raises(OutputError, match="disk is full"), OutputFolder(tmp_path / "result"):
+        dataset.save_as(FullFile(), enforce_file_format=True)
     assert not list(tmp_path.iterdir())
 
 

@@ -87,8 +87,9 @@ class OutputFolder:
         finally:
             if self._temporary is not None:
                 shutil.rmtree(self._temporary, ignore_errors=True)
-        if isinstance(error, OSError) and error.errno in _REASONS and self._is_ours(error):
-            msg = _message(self.path, error)
+        cause = _system_error(error)
+        if cause is not None and cause.errno in _REASONS and self._is_ours(cause):
+            msg = _message(self.path, cause)
             raise OutputError(msg) from error
 
     def _refuse_foreign(self) -> None:
@@ -157,6 +158,15 @@ def _explained(path: Path) -> Iterator[None]:
     except OSError as error:
         msg = _message(path, error)
         raise OutputError(msg) from error
+
+
+def _system_error(error: BaseException | None) -> OSError | None:
+    """Find what the operating system said; pydicom wraps it into an error of its own without the number."""
+    while error is not None:
+        if isinstance(error, OSError) and error.errno is not None:
+            return error
+        error = error.__cause__ or error.__context__ if isinstance(error, OSError) else None
+    return None
 
 
 def _message(path: Path, error: OSError) -> str:
