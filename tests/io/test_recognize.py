@@ -32,6 +32,8 @@ CASES = {
     "STIR": (facts(38, 4200, 160, scanning=("SE", "IR")), Sequence.STIR),
     "STIR at 3 T": (facts(50, 4000, 220, scanning=("SE", "IR"), field=3.0), Sequence.STIR),
     "STIR by words, TI missing": (facts(60, 4500, text="SAG STIR"), Sequence.STIR),
+    "STIR by words with a short echo": (facts(38, 4200, text="tirm_sag"), Sequence.STIR),
+    "T2 TIRM": (facts(70, 4200, 160, scanning=("SE", "IR"), text="t2_ir"), Sequence.STIR),
     "SPAIR with a delay": (facts(80, 4000, 110, text="T2 SPAIR", fs=True), Sequence.T2FS),
     "T2 with fat suppression": (facts(90, 4000, fs=True), Sequence.T2FS),
     "PD": (facts(30, 2500), Sequence.PD),

@@ -1,8 +1,8 @@
-"""From files to DICOM headers and pixels, one frame at a time.
+"""From files to DICOM headers, one frame at a time.
 
 Classic MR has one frame a file, enhanced MR has them all in one, with each fact either shared or repeated per frame.
-`Frame` hides the difference, so that everything above asks for facts by keyword. Headers are read without pixels; the
-pixels of the frames that are wanted are decoded once, later.
+`Frame` hides the difference, so that everything above asks for facts by keyword. Headers are read without pixels;
+`spondyl.io.pixels` decodes those of the frames that are wanted, once.
 
 pydicom's warnings quote the values they complain about, which may be a patient's name: every call into it happens
 inside `quiet`.
@@ -18,13 +18,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import pydicom
 from pydicom import config
-from pydicom.errors import InvalidDicomError
+from pydicom.errors import BytesLengthException, InvalidDicomError
 from pydicom.multival import MultiValue
-from pydicom.pixels.utils import iter_pixels, pixel_array
-from pydicom.uid import ImplicitVRLittleEndian
 
 from spondyl.core import InputError
 from spondyl.io.files import SetAside
@@ -33,7 +30,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from numpy.typing import NDArray
     from pydicom.dataset import Dataset
 
     from spondyl.io.files import StudyFile
@@ -53,11 +49,15 @@ DICOMDIR_SOP_CLASS = "1.2.840.10008.1.3.10"
 MAX_VOXELS = 2**28
 """Largest series that is decoded, in voxels: 1 GiB as float32, six times a fine 3-D whole spine. Chosen by us."""
 
+MAX_FRAMES = 100_000
+"""Most frames looked at in one file. Chosen by us."""
+
 FIRST_GROUP = (b"\x08\x00", b"\x02\x00")
 """How a DICOM data set without preamble begins: group 0008 or 0002, little endian (PS3.5 section 7.1)."""
 
 UNREADABLE = (
     InvalidDicomError,
+    BytesLengthException,
     OSError,
     EOFError,
     struct.error,
@@ -111,6 +111,65 @@ def quiet() -> Iterator[None]:
             logging.getLogger(name).setLevel(level)
 
 
+def value_of(data: Dataset, keyword: str) -> Any:
+    """Give the value of an element, or None where it is missing or damaged.
+
+    Parameters
+    ----------
+    data : pydicom.Dataset
+        A data set whose elements are decoded on first use.
+    keyword : str
+        DICOM keyword.
+
+    Returns
+    -------
+    object or None
+        Text without padding, several values as a tuple, anything else as pydicom gives it.
+    """
+    try:
+        return _plain(data.get(keyword))
+    except UNREADABLE:
+        return None
+
+
+def text_of(data: Dataset, keyword: str) -> str:
+    """Give the value of an element as text.
+
+    Parameters
+    ----------
+    data : pydicom.Dataset
+        As in `value_of`.
+    keyword : str
+        DICOM keyword.
+
+    Returns
+    -------
+    str
+        Empty where it is missing or damaged.
+    """
+    value = value_of(data, keyword)
+    return "" if value is None else str(value)
+
+
+def _count(data: Dataset, keyword: str, default: int) -> int:
+    try:
+        return int(value_of(data, keyword) or default)
+    except (TypeError, ValueError):
+        return default
+
+
+def _macros(item: Dataset) -> list[Dataset]:
+    """Give the first item of each public sequence in a functional group."""
+    found = []
+    for tag in item.keys():  # noqa: SIM118 - a Dataset iterates over elements
+        try:
+            if not tag.is_private and item[tag].VR == "SQ" and item[tag].value:
+                found.append(item[tag].value[0])
+        except UNREADABLE:
+            continue
+    return found
+
+
 @dataclass(frozen=True, eq=False)
 class Instance:
     """One DICOM file: where it is, and its header.
@@ -129,13 +188,14 @@ class Instance:
     @property
     def frames(self) -> tuple[Frame, ...]:
         """Its frames, in stored order."""
-        return tuple(Frame(self, n) for n in range(1, max(int(_plain(self.header.get("NumberOfFrames")) or 1), 1) + 1))
+        n_frames = min(max(_count(self.header, "NumberOfFrames", 1), 1), MAX_FRAMES)
+        return tuple(Frame(self, n) for n in range(1, n_frames + 1))
 
     @property
     def n_voxels(self) -> int:
         """How many voxels its header announces."""
-        sizes = (_plain(self.header.get(k)) for k in ("Rows", "Columns"))
-        return math.prod(int(s or 0) for s in sizes) * int(_plain(self.header.get("NumberOfFrames")) or 1)
+        rows, columns = (_count(self.header, k, 0) for k in ("Rows", "Columns"))
+        return rows * columns * _count(self.header, "NumberOfFrames", 1)
 
 
 @dataclass(eq=False)
@@ -159,12 +219,11 @@ class Frame:
         """Where facts are looked for, most specific first: this frame's groups, shared groups, the data set."""
         if self._groups is None:
             header = self.instance.header
-            per_frame = header.get("PerFrameFunctionalGroupsSequence") or []
+            per_frame = value_of(header, "PerFrameFunctionalGroupsSequence") or []
             items = list(per_frame[self.number - 1 : self.number]) + list(
-                header.get("SharedFunctionalGroupsSequence") or []
+                value_of(header, "SharedFunctionalGroupsSequence") or []
             )
-            macros = [e.value[0] for item in items for e in item if e.VR == "SQ" and not e.tag.is_private and e.value]
-            self._groups = [*macros, header]
+            self._groups = [*(m for item in items for m in _macros(item)), header]
         return self._groups
 
     def get(self, keyword: str) -> Any:
@@ -183,7 +242,7 @@ class Frame:
         for name in ALIASES.get(keyword, (keyword,)):
             for group in self.groups:
                 if name in group:
-                    value = _plain(group.get(name))
+                    value = value_of(group, name)
                     if value not in (None, ""):
                         return value
         return None
@@ -287,7 +346,7 @@ class Frame:
                 continue
             try:
                 return _plain(data.private_block(group, creator)[element].value)
-            except (KeyError, ValueError, TypeError):
+            except UNREADABLE:
                 continue
         return None
 
@@ -320,7 +379,7 @@ def read_headers(files: tuple[StudyFile, ...]) -> tuple[tuple[Instance, ...], tu
         for file in files:
             try:
                 header = _read_header(file.path)
-                uid, sop_class = str(header.get("SOPInstanceUID", "")), str(header.get("SOPClassUID", ""))
+                uid, sop_class = text_of(header, "SOPInstanceUID"), text_of(header, "SOPClassUID")
             except UNREADABLE:
                 set_aside.append(
                     SetAside(
@@ -347,7 +406,7 @@ def _read_header(path: Path) -> Dataset:
             raise
         header = pydicom.dcmread(path, stop_before_pixels=True, force=True)
     is_directory = header.file_meta.get("MediaStorageSOPClassUID") == DICOMDIR_SOP_CLASS
-    if not is_directory and not (header.get("SOPClassUID") and header.get("SeriesInstanceUID")):
+    if not is_directory and not (text_of(header, "SOPClassUID") and text_of(header, "SeriesInstanceUID")):
         msg = "the header ends early"  # both are mandatory (PS3.3 sections C.12.1 and C.7.3.1)
         raise InvalidDicomError(msg)
     return header
@@ -379,61 +438,3 @@ def referenced_files(dicomdir: Path) -> list[tuple[str, ...]]:
             msg = "expected a DICOMDIR, got a file that is none or is damaged. Give the folder of the study"
             raise InputError(msg) from None
     return [(i,) if isinstance(i, str) else tuple(i) for i in ids if i]
-
-
-def decode(frames: list[Frame]) -> list[NDArray[np.float32] | None]:
-    """Decode frames and apply their rescale slope and intercept.
-
-    Parameters
-    ----------
-    frames : list of Frame
-        What to decode; frames of one file are decoded together.
-
-    Returns
-    -------
-    list of (ndarray of float32, shape (rows, columns)) or None
-        In the order given; None where pixels are missing, damaged, colored or of another size than the header says.
-
-    References
-    ----------
-    PS3.3 sections C.11.1 (Modality LUT) and C.7.6.16.2.9 (Pixel Value Transformation).
-    """
-    by_file: dict[int, list[int]] = {}
-    for at, frame in enumerate(frames):
-        by_file.setdefault(id(frame.instance), []).append(at)
-    decoded: list[NDArray[np.float32] | None] = [None] * len(frames)
-    with quiet():
-        for places in by_file.values():
-            for at, stored in zip(places, _stored([frames[p] for p in places]), strict=False):
-                decoded[at] = _rescaled(frames[at], stored)
-    return decoded
-
-
-def _stored(frames: list[Frame]) -> Iterator[NDArray[Any]]:
-    """Give stored values of frames of one file; ends early where the file does."""
-    instance = frames[0].instance
-    try:
-        if not instance.header.file_meta.get("TransferSyntaxUID"):
-            dataset = pydicom.dcmread(instance.file.path, force=True)
-            dataset.file_meta.TransferSyntaxUID = ImplicitVRLittleEndian
-            yield from iter_pixels(dataset, indices=[f.number - 1 for f in frames])
-        elif len(frames) == 1:
-            yield pixel_array(instance.file.path, index=frames[0].number - 1)
-        else:
-            yield from iter_pixels(instance.file.path, indices=[f.number - 1 for f in frames])
-    except UNREADABLE:
-        return
-
-
-def _rescaled(frame: Frame, stored: NDArray[Any]) -> NDArray[np.float32] | None:
-    if stored.ndim != 2 or stored.shape != (frame.get("Rows"), frame.get("Columns")):
-        return None
-    slope, intercept = frame.number_of("RescaleSlope"), frame.number_of("RescaleIntercept")
-    values = stored.astype(np.float32)
-    if slope not in (None, 0.0, 1.0):
-        values *= np.float32(slope)
-    if intercept:
-        values += np.float32(intercept)
-    if frame.text("PhotometricInterpretation") == "MONOCHROME1":  # PS3.3 section C.7.6.3.1.2: low values are bright
-        values = values.max() + values.min() - values
-    return values

@@ -291,8 +291,14 @@ def _by_weighting(facts: HeaderFacts) -> Recognition | None:
         name, confidence = physics or spoken, PHYSICS_ONLY if physics else WORDS_ONLY
     elif physics is spoken:
         name, confidence = physics, AGREE
-    elif {physics, spoken} <= {Sequence.STIR, Sequence.T2} and "spair" not in facts.said:
-        name, confidence = (physics, PHYSICS_ONLY) if physics is Sequence.STIR else (spoken, WORDS_ONLY)
+    elif (
+        spoken is Sequence.STIR
+        and physics in {Sequence.T2, Sequence.PD}
+        and facts.acquisition.inversion_time_ms is None
+    ):
+        name, confidence = spoken, PHYSICS_ONLY  # some scanners leave TI out, and then TE and TR fit a STIR
+    elif physics is Sequence.STIR and spoken is Sequence.T2:
+        name, confidence = physics, PHYSICS_ONLY  # "T2 TIRM" and the like
     else:
         name, confidence = physics, DISAGREE
     evidence = tuple(e for e in (why, f"description or contrast tag says {spoken}" if spoken else "") if e)

@@ -18,7 +18,7 @@ from spondyl.io import nifti
 from spondyl.io.acquisition import HeaderFacts
 from spondyl.io.choose import confidence_flags, primaries, settle_contrast
 from spondyl.io.cues import fluid_cue
-from spondyl.io.dicom import quiet, read_headers
+from spondyl.io.dicom import quiet, read_headers, text_of
 from spondyl.io.files import SetAside, StudyFile, open_study
 from spondyl.io.recognize import Recognition, confirm, recognize
 from spondyl.io.volumes import Reading, SourceSeries, is_mr, read_series, series_name, with_recognition
@@ -147,7 +147,7 @@ def _check_one_patient(instances: Iterable[Instance]) -> None:
     seen: dict[str, dict[str, Instance]] = {k: {} for k in ("PatientID", "PatientBirthDate", "PatientName")}
     for instance in instances:
         for keyword, known in seen.items():
-            value = str(instance.header.get(keyword) or "").strip().upper()
+            value = text_of(instance.header, keyword).strip().upper()
             if value:
                 known.setdefault(value, instance)
     if seen["PatientID"]:  # a name is spelled in many ways, so it counts only where there is no number
@@ -163,11 +163,11 @@ def _one_study(instances: Iterable[Instance]) -> tuple[str, list[Instance], list
     """Keep the study with most MR images' series, and list the others."""
     by_study: dict[str, list[Instance]] = {}
     for instance in instances:
-        by_study.setdefault(str(instance.header.get("StudyInstanceUID", "")), []).append(instance)
+        by_study.setdefault(text_of(instance.header, "StudyInstanceUID"), []).append(instance)
 
     def size(uid: str) -> tuple[int, int, str]:
         usable = [i for i in by_study[uid] if is_mr(i)]
-        return len({i.header.get("SeriesInstanceUID") for i in usable}), len(usable), uid
+        return len({text_of(i.header, "SeriesInstanceUID") for i in usable}), len(usable), uid
 
     best = max(by_study, key=size)
     left_out = [
@@ -182,11 +182,11 @@ def _by_series(instances: Iterable[Instance]) -> list[list[Instance]]:
     """Group by series, MR and other objects apart, in the order of series number and UID."""
     groups: dict[tuple[str, bool], list[Instance]] = {}
     for instance in instances:
-        groups.setdefault((str(instance.header.get("SeriesInstanceUID", "")), is_mr(instance)), []).append(instance)
+        groups.setdefault((text_of(instance.header, "SeriesInstanceUID"), is_mr(instance)), []).append(instance)
 
     def order(members: list[Instance]) -> tuple[float, str]:
         number = members[0].frames[0].number_of("SeriesNumber")
-        return (float("inf") if number is None else number), str(members[0].header.get("SeriesInstanceUID", ""))
+        return (float("inf") if number is None else number), text_of(members[0].header, "SeriesInstanceUID")
 
     return sorted(groups.values(), key=order)
 

@@ -11,9 +11,10 @@ from spondyl.core import GeometryError, Image, QualityFlag, Sequence, Source
 from spondyl.io import series
 from spondyl.io.acquisition import HeaderFacts, facts_of
 from spondyl.io.cues import fluid_cue
-from spondyl.io.dicom import MAX_VOXELS, MR_SOP_CLASSES, decode
+from spondyl.io.dicom import MAX_VOXELS, MR_SOP_CLASSES, text_of, value_of
 from spondyl.io.diffusion import adc_factor, trace_weighted
 from spondyl.io.files import SetAside
+from spondyl.io.pixels import decode
 from spondyl.io.recognize import Recognition, confirm, reason_to_set_aside, recognize
 
 if TYPE_CHECKING:
@@ -147,7 +148,7 @@ def series_name(instances: list[Instance]) -> str:
     """
     header = instances[0].header
     number = instances[0].frames[0].number_of("SeriesNumber")
-    uid = header.get("SeriesInstanceUID") or "no UID"
+    uid = text_of(header, "SeriesInstanceUID") or "no UID"
     return f"series {int(number)} ({uid})" if number is not None else f"series without number ({uid})"
 
 
@@ -164,7 +165,8 @@ def is_mr(instance: Instance) -> bool:
     bool
         By SOP class and modality.
     """
-    return str(instance.header.get("SOPClassUID", "")) in MR_SOP_CLASSES and instance.header.get("Modality") == "MR"
+    header = instance.header
+    return text_of(header, "SOPClassUID") in MR_SOP_CLASSES and text_of(header, "Modality") == "MR"
 
 
 def read_series(instances: list[Instance]) -> tuple[list[Reading], list[SetAside]]:
@@ -345,8 +347,8 @@ def _adc(array: NDArray[np.float32], frame: Frame, where: str) -> tuple[NDArray[
     units = frame.get("MeasurementUnitsCodeSequence")
     real_world = frame.get("RealWorldValueMappingSequence")
     if not units and real_world:
-        units = real_world[0].get("MeasurementUnitsCodeSequence")
-    unit = str(units[0].get("CodeValue", "")) if units else frame.text("RescaleType")
+        units = value_of(real_world[0], "MeasurementUnitsCodeSequence")
+    unit = text_of(units[0], "CodeValue") if units else frame.text("RescaleType")
     factor = adc_factor(array, unit)
     if factor is None:
         text = "The unit of this ADC map is not told and its values fit none."
