@@ -13,12 +13,13 @@ import pytest
 import SimpleITK
 from pydicom import dcmread
 from pydicom.data import get_testdata_file
+from pydicom.sequence import Sequence as Items
 from pydicom.uid import JPEG2000Lossless, JPEGLosslessSV1, RLELossless
 
 from spondyl.core import InputError, Sequence
 from spondyl.io.study import read_study
 
-from .dicom_factory import PLANES, PLANTED, enhanced, header, rotated, save, series, signal_at, store
+from .dicom_factory import PLANES, PLANTED, enhanced, header, item, rotated, save, series, signal_at, store
 
 OBLIQUE = {f"{name} oblique": rotated(o, (17, -11)) for name, o in PLANES.items()}
 
@@ -268,16 +269,17 @@ def test_links_in_a_loop_end(tmp_path, rng):
     assert_in_place(only_image(read_study(tmp_path)))
 
 
-def test_a_dicomdir_leads_to_its_files(tmp_path, rng):
-    from pydicom.fileset import FileSet
-
-    medium = FileSet()
-    for ds in series():
-        ds.PatientSex, ds.StudyDate, ds.StudyTime, ds.StudyID, ds.AccessionNumber = "O", "20240102", "101010", "1", ""
-        ds.save_as(path := tmp_path / ds.SOPInstanceUID, enforce_file_format=True)
-        medium.add(path)
-    medium.write(tmp_path / "medium")
-    assert_in_place(only_image(read_study(tmp_path / "medium" / "DICOMDIR")))
+def test_a_dicomdir_leads_to_its_files_and_never_out_of_its_folder(tmp_path, rng):
+    save(series(), tmp_path / "medium" / "dicom", rng)
+    save(series("T2", SeriesInstanceUID="1.2.3.2"), tmp_path / "outside")
+    directory = header()
+    directory.SOPClassUID = directory.file_meta.MediaStorageSOPClassUID = "1.2.840.10008.1.3.10"
+    named = [["DICOM", f"IM{k:04d}"] for k in range(8)] + [["..", "outside", "IM0000"]]  # one is missing, one outside
+    directory.DirectoryRecordSequence = Items([item(ReferencedFileID=n) for n in named])
+    directory.save_as(tmp_path / "medium" / "DICOMDIR", enforce_file_format=True)
+    study = read_study(tmp_path / "medium" / "DICOMDIR")
+    assert_in_place(only_image(study))
+    assert "names 2 files" in study.set_aside[0].reason
 
 
 def two_patients(folder):
