@@ -96,7 +96,7 @@ def _objects(schema: dict[str, Any], title: str) -> Iterator[tuple[str, str]]:
         rows.append(_row(f"`{name}`{star}", _kind(part), part.get("description", "")))
         below = part.get("items", part)
         if isinstance(below, dict) and below.get("properties"):
-            path = name if title == "at the top" else f"{title.strip('`').removesuffix('[]')}.{name}"
+            path = name if title == "at the top" else f"{title.strip('`')}.{name}"
             inner.append((below, f"`{path}{'[]' if 'items' in part else ''}`"))
     yield title, _table(("field", "kind", "meaning"), rows)
     for below, name in inner:
@@ -112,7 +112,7 @@ def _kind(part: dict[str, Any]) -> str:
     words = " or ".join(kind) if isinstance(kind, list) else kind
     if kind == "array" and "type" in part.get("items", {}):
         count = f"{part['maxItems']} " if part.get("minItems") == part.get("maxItems", -1) else ""
-        words = f"list of {count}{_kind(part['items'])}"
+        words = f"list of {count}{_kind(part['items'])}s"
     return words
 
 
@@ -141,7 +141,9 @@ def _commands(command: Any, name: str) -> Iterator[str]:
         if p.param_type_name == "argument":
             shown = p.metavar or p.name.upper()
             arguments.append(shown)
-        default = f"`{p.default}`" if isinstance(p.default, str | int | float) and p.default not in ("", False) else ""
+        elif p.metavar:
+            shown += f" {p.metavar}"
+        default = f"`{p.default}`" if isinstance(p.default, str | int | float | Path) and p.default is not False else ""
         rows.append(_row(f"`{shown}`", default, getattr(p, "help", "") or ""))
     text = " ".join((command.help or "").split())
     table = "\n\n" + _table(("option", "default", "meaning"), rows) if rows else ""
