@@ -148,6 +148,6 @@ SPINE = "spine"
 STEPS: tuple[StepEntry, ...] = (
     StepEntry("harmonize", harmonize),
     StepEntry("localize", localize, network=SPINE),
-    StepEntry("lesions", find_lesions, network=SPINE, optional=True),
+    StepEntry("lesions", find_lesions, optional=True),
 )
 """The steps in their order."""

@@ -1,0 +1,167 @@
+"""Third step of the road: turn lesion probabilities into candidates with class, confidence and uncertainty."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING
+
+import cc3d
+import numpy as np
+from scipy import ndimage
+
+from spondyl import __version__
+from spondyl.core import Case, Image, LabelMap, Lesion, QualityFlag, Sequence, SettingsError, StepRecord, Structure
+from spondyl.lesions.measure import longest_diameter_mm
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from spondyl.core import Grid, Vertebra
+
+BONE = (Structure.BODY, Structure.CORTEX, Structure.POSTERIOR, Structure.S1, Structure.SACRUM)
+
+SMALL_MM3 = 1000.0
+"""Lesions below 1 mL are reported apart: detection below it is unreliable everywhere (Wuts 2025)."""
+
+
+@dataclass(frozen=True)
+class LesionSettings:
+    """Settings of the step.
+
+    Parameters
+    ----------
+    threshold : float
+        Probability of any lesion from which a voxel belongs to a candidate.
+    min_probability : float
+        Mean probability from which a candidate is reported.
+    min_volume_mm3 : float
+        Smallest candidate.
+    reach_mm : float
+        How far beyond bone a candidate may grow.
+
+    Raises
+    ------
+    SettingsError
+        If one is out of range.
+    """
+
+    threshold: float = 0.5
+    min_probability: float = 0.62
+    min_volume_mm3: float = 200.0
+    reach_mm: float = 6.0
+
+    def __post_init__(self) -> None:
+        if not 0 < self.threshold < 1 or not 0 <= self.min_probability <= 1 or self.min_volume_mm3 < 0:
+            msg = "lesions wants threshold and min_probability between 0 and 1, and min_volume_mm3 of 0 or more"
+            raise SettingsError(msg)
+
+
+def find_lesions(case: Case, settings: LesionSettings) -> Case:
+    """Find the lesion candidates of a case.
+
+    Parameters
+    ----------
+    case : Case
+        Localized, with the maps ``"malignant"`` and ``"benign"``.
+    settings : LesionSettings
+        How.
+
+    Returns
+    -------
+    Case
+        With `lesions`, the label map ``"lesions"`` and the map ``"saliency"``.
+    """
+    structures, vertebrae = case.labels["structures"], case.labels["vertebrae"]
+    grid = structures.grid
+    malignant, benign = case.maps["malignant"].array, case.maps["benign"].array
+    any_lesion = malignant + benign
+    near = _near_bone(structures.array, grid, settings.reach_mm)
+    saliency = np.where(near, any_lesion, 0).astype(np.float32)
+    labels, n = cc3d.connected_components(saliency > settings.threshold, connectivity=18, return_N=True)
+    used = tuple(r.value for r in case.images if r not in (Sequence.DWI, Sequence.ADC))
+    found = []
+    for i, box in enumerate(ndimage.find_objects(labels, n), start=1):
+        where = labels[box] == i
+        if where.sum() * grid.voxel_volume_mm3 < settings.min_volume_mm3 or where.sum() < 3:
+            continue
+        probability = {
+            "malignant": float(malignant[box][where].mean()),
+            "benign": float(benign[box][where].mean()),
+        }
+        probability["normal"] = max(0.0, 1 - sum(probability.values()))
+        if 1 - probability["normal"] < settings.min_probability:
+            continue
+        found.append((i, box, where, probability))
+    found.sort(key=lambda f: -f[3]["malignant"])
+    final = np.zeros(grid.shape, np.uint16)
+    lesions = []
+    for label, (_, box, where, probability) in enumerate(found, start=1):
+        final[box][where] = label
+        host = _host(vertebrae.array[box][where], case.vertebrae)
+        lesions.append(_lesion(label, (box, where), grid, (probability, float(saliency[box][where].max())), host, used))
+    record = StepRecord(
+        "lesions",
+        __version__,
+        asdict(settings),
+        methods=(
+            "Lesion candidates are connected voxels in or near bone that the same network, shown lesions of synthetic "
+            "patients alone, holds for malignant or benign; class probabilities are their means over the candidate."
+        ),
+    )
+    case = case.with_(
+        lesions=tuple(lesions),
+        labels={**case.labels, "lesions": LabelMap(final, grid, {x.label: f"lesion {x.label}" for x in lesions})},
+        maps={**case.maps, "saliency": Image(saliency, grid)},
+        history=(*case.history, record),
+    )
+    if any(x.volume_mm3 < SMALL_MM3 for x in lesions):
+        text = "Candidates below 1 mL are listed, but are unreliable at this size."
+        case = case.flagged(QualityFlag("small_candidates", text, severity="info"))
+    return case
+
+
+def _near_bone(structures: NDArray[np.uint16], grid: Grid, reach_mm: float) -> NDArray[np.bool_]:
+    bone = np.isin(structures, BONE)
+    if not bone.any():
+        return bone
+    radius = [max(0, int(reach_mm / s)) for s in grid.spacing_mm]
+    for axis, r in enumerate(radius):
+        if r:
+            bone = ndimage.maximum_filter1d(bone.astype(np.uint8), 2 * r + 1, axis=axis) > 0
+    return bone
+
+
+def _host(instances: NDArray[np.uint16], vertebrae: tuple[Vertebra, ...]) -> Vertebra | None:
+    """The vertebra that holds most of a lesion; None outside bone."""
+    inside = instances[instances > 0]
+    if len(inside) == 0:
+        return None
+    number = int(np.bincount(inside).argmax())
+    return next((v for v in vertebrae if v.instance == number), None)
+
+
+def _lesion(
+    label: int,
+    at: tuple[tuple[slice, ...], NDArray[np.bool_]],
+    grid: Grid,
+    belief: tuple[dict[str, float], float],
+    host: Vertebra | None,
+    used: tuple[str, ...],
+) -> Lesion:
+    (box, where), (probability, peak) = at, belief
+    voxels = np.argwhere(where) + [s.start for s in box]
+    x, y, z = (float(c) for c in grid.ijk_to_lps(voxels.mean(0)))
+    p = np.array(list(probability.values()))
+    entropy = float(-(p * np.log(np.maximum(p, 1e-9))).sum() / np.log(3))
+    return Lesion(
+        label=label,
+        vertebra_instance=None if host is None else host.instance,
+        level=None if host is None else host.level,
+        volume_mm3=len(voxels) * grid.voxel_volume_mm3,
+        longest_diameter_mm=longest_diameter_mm(voxels, grid),
+        centroid_lps_mm=(x, y, z),
+        probabilities=probability,
+        confidence=peak,
+        uncertainty=min(1.0, max(0.0, entropy)),
+        sequences_used=used,
+    )

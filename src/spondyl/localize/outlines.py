@@ -1,0 +1,126 @@
+"""From probabilities on the network's grid to labels on the image's own grid."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from scipy import ndimage
+
+from spondyl.core import SAGITTAL, Grid, Structure, reorient
+from spondyl.models import Prediction, resample
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+MARGIN_VOXELS = 4
+"""Border kept around the spine when only its part of an image is worked on."""
+
+
+@dataclass(frozen=True, eq=False)
+class Outlines:
+    """Structures on the part of an image that holds the spine, in orientation ``LIP``.
+
+    Parameters
+    ----------
+    grid : Grid
+        The whole image's grid, turned to ``LIP``.
+    box : tuple of slice
+        The part of it that was worked on.
+    structures : ndarray of uint8, shape of the box
+        Values of `Structure`.
+    body : ndarray of float32, shape of the box
+        Probability of vertebral body, cortex included.
+    uncertainty, benign, malignant : ndarray of float32, shape of the box
+        Voxel uncertainty, and probability of lesion classes.
+    """
+
+    grid: Grid
+    box: tuple[slice, slice, slice]
+    structures: NDArray[np.uint8]
+    body: NDArray[np.float32]
+    uncertainty: NDArray[np.float32]
+    benign: NDArray[np.float32]
+    malignant: NDArray[np.float32]
+
+
+def outline(prediction: Prediction, grid: Grid, *, cortex_share: float) -> Outlines | None:
+    """Outline the structures on an image's grid.
+
+    Parameters
+    ----------
+    prediction : Prediction
+        From the network.
+    grid : Grid
+        The image's grid, in any orientation.
+    cortex_share : float
+        Part of the cortex' thickness that counts as vertebral body, from 0 (marrow alone) to 1 (outer edge).
+
+    Returns
+    -------
+    Outlines or None
+        None where there is no bone.
+    """
+    turned = grid.reoriented(SAGITTAL)
+    box = _spine_box(prediction, turned)
+    if box is None:
+        return None
+    part = _part(turned, box)
+    p = [resample(c, prediction.grid, part) for c in prediction.structures]
+    marrow, cortex = p[Structure.BODY], p[Structure.CORTEX]
+    body = marrow + cortex
+    # With a share below one, the outer part of the cortex is given back to what surrounds it.
+    limit = marrow + cortex_share * cortex
+    classes = [p[0] + (1 - cortex_share) * cortex, limit, *(p[s] for s in list(Structure)[Structure.POSTERIOR :])]
+    winner = np.argmax(np.stack(classes), axis=0).astype(np.uint8)
+    structures = np.where(winner > 1, winner + 1, winner).astype(np.uint8)
+    structures[(winner == 1) & (cortex > marrow)] = Structure.CORTEX
+    entropy = -sum(c * np.log(np.maximum(c, 1e-6)) for c in p) / np.log(len(p))
+    spread = resample(prediction.disagreement, prediction.grid, part)
+    uncertainty = np.clip(np.maximum(entropy, 2 * spread), 0, 1).astype(np.float32)
+    benign, malignant = (resample(prediction.lesions[i], prediction.grid, part) for i in (1, 2))
+    return Outlines(turned, box, structures, body.astype(np.float32), uncertainty, benign, malignant)
+
+
+def _spine_box(prediction: Prediction, grid: Grid) -> tuple[slice, slice, slice] | None:
+    bone = 1 - prediction.structures[0] > 0.3
+    if not bone.any():
+        return None
+    bounds = ndimage.find_objects(bone.astype(np.uint8))[0]
+    corners = [[s.start - 0.5, s.stop - 0.5] for s in bounds]
+    ends = grid.lps_to_ijk(prediction.grid.ijk_to_lps(np.stack(np.meshgrid(*corners, indexing="ij"), -1).reshape(-1, 3)))
+    first = np.maximum(np.floor(ends.min(0)).astype(int) - MARGIN_VOXELS, 0)
+    last = np.minimum(np.ceil(ends.max(0)).astype(int) + MARGIN_VOXELS + 1, grid.shape)
+    if (last <= first).any():
+        return None
+    return slice(first[0], last[0]), slice(first[1], last[1]), slice(first[2], last[2])
+
+
+def _part(grid: Grid, box: tuple[slice, slice, slice]) -> Grid:
+    affine = grid.affine.copy()
+    affine[:3, 3] = grid.ijk_to_lps([s.start for s in box])
+    shape = tuple(s.stop - s.start for s in box)
+    return Grid(shape, affine, grid.frame_of_reference)  # type: ignore[arg-type]
+
+
+def on_whole_grid(part: NDArray, outlines: Outlines, orientation: str) -> NDArray:
+    """Put an array of the worked-on part back into the whole image's array.
+
+    Parameters
+    ----------
+    part : ndarray, shape of the box
+        The values.
+    outlines : Outlines
+        Tells the box and the turned grid.
+    orientation : str
+        Orientation of the image's own grid.
+
+    Returns
+    -------
+    ndarray
+        Zero outside the box, in the image's own axes.
+    """
+    whole = np.zeros(outlines.grid.shape, part.dtype)
+    whole[outlines.box] = part
+    return np.ascontiguousarray(reorient(whole, SAGITTAL, orientation))

@@ -1,0 +1,296 @@
+"""Second step of the road: find the vertebrae, outline what belongs to them, and name their levels."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING
+
+import cc3d
+import numpy as np
+from scipy import ndimage
+
+from spondyl import __version__
+from spondyl.core import (
+    Case,
+    Image,
+    LabelMap,
+    NoSpineError,
+    QualityFlag,
+    Sequence,
+    SettingsError,
+    StepRecord,
+    Structure,
+    Vertebra,
+    disc_name,
+)
+from spondyl.core.anatomy import STRUCTURE_NAMES
+from spondyl.localize.column import Column, assign_arches, assign_discs
+from spondyl.localize.fuse import fuse
+from spondyl.localize.instances import ChainLimits, order_chain, split_bodies
+from spondyl.localize.levels import LevelGuess, count_from_sacrum
+from spondyl.localize.outlines import Outlines, on_whole_grid, outline
+from spondyl.models import segment
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from spondyl.models import Network
+
+LOOKED_AT = (
+    Sequence.T2,
+    Sequence.T1,
+    Sequence.STIR,
+    Sequence.T2FS,
+    Sequence.T1CE,
+    Sequence.DIXON_WATER,
+    Sequence.DIXON_IN,
+    Sequence.PD,
+    Sequence.UNKNOWN,
+)
+"""Sequences the network may look at, in order of preference; diffusion images are too coarse for outlines."""
+
+MIN_SACRUM_MM3 = 4000.0
+"""Volume of S1 from which it counts as seen; a whole one has 15,000 to 25,000. Chosen by us."""
+
+FULL_SACRUM_MM3 = 9000.0
+"""Volume from which it counts as surely seen. Chosen by us."""
+
+
+@dataclass(frozen=True)
+class LocalizeSettings:
+    """Settings of the step.
+
+    Parameters
+    ----------
+    max_sequences : int
+        Sequences the network looks at, the reference included.
+    views : int
+        Views of each image; see `spondyl.models.segment`.
+    cortex_share : float
+        Part of the cortex' thickness that counts as vertebral body: 1 outlines its outer edge.
+    min_confidence : float
+        Mean probability below which a body is not believed.
+    min_bodies : int
+        Fewer bodies than this are no spine.
+
+    Raises
+    ------
+    SettingsError
+        If one is out of range.
+    """
+
+    max_sequences: int = 4
+    views: int = 2
+    cortex_share: float = 1.0
+    min_confidence: float = 0.6
+    min_bodies: int = 2
+
+    def __post_init__(self) -> None:
+        if self.max_sequences < 1 or self.views not in (1, 2) or not 0 <= self.cortex_share <= 1:
+            msg = "localize wants max_sequences >= 1, views 1 or 2 and cortex_share from 0 to 1"
+            raise SettingsError(msg)
+
+
+def localize(case: Case, settings: LocalizeSettings, *, network: Network) -> Case:
+    """Find and name the vertebrae of a case.
+
+    Parameters
+    ----------
+    case : Case
+        With a reference image.
+    settings : LocalizeSettings
+        How.
+    network : Network
+        Outlines structures and lesion candidates.
+
+    Returns
+    -------
+    Case
+        With `vertebrae`, the label maps ``"structures"``, ``"vertebrae"`` and ``"discs"``, and the maps
+        ``"uncertainty"``, ``"malignant"`` and ``"benign"``, all on the reference image's grid.
+
+    Raises
+    ------
+    NoSpineError
+        If no column of vertebral bodies was found.
+    """
+    reference = case.reference or next(iter(case.images))
+    used = _sequences(case, reference, settings.max_sequences)
+    found = fuse([(s, segment(case.images[s], network, views=settings.views)) for s in used])
+    image = case.images[reference]
+    outlines = outline(found, image.grid, cortex_share=settings.cortex_share)
+    column = None if outlines is None else _column(outlines, settings)
+    if outlines is None or column is None:
+        msg = (
+            f"a column of at least {settings.min_bodies} vertebral bodies is wanted, none was found in "
+            f"{', '.join(s.value for s in used)}; give a study of the spine, or check orientation and spacing"
+        )
+        raise NoSpineError(msg)
+    record = StepRecord(
+        "localize",
+        __version__,
+        asdict(settings),
+        models={network.name: network.sha256},
+        methods=(
+            f"Vertebrae, discs, canal, cord and sacrum were outlined on {', '.join(s.value for s in used)} by a 3D U-Net "
+            "trained on synthetic patients alone; bodies were told apart by erosion and levels counted from the sacrum."
+        ),
+    )
+    case = case.with_(reference=reference, history=(*case.history, record))
+    return _with_findings(case, image, outlines, column)
+
+
+def _sequences(case: Case, reference: Sequence, most: int) -> list[Sequence]:
+    """The reference first, then others that show the same region finely enough."""
+    others = [
+        s for s in LOOKED_AT if s in case.images and s is not reference and case.images[s].grid.plane == "sagittal"
+    ]
+    return [reference, *others][:most]
+
+
+@dataclass(frozen=True, eq=False)
+class _Column:
+    """Bodies on the worked-on part, numbered from the head down; S1 is the last where it was seen."""
+
+    bodies: NDArray[np.uint16]
+    centers_mm: NDArray[np.float64]
+    sacrum_mm3: float
+    confidences: list[float]
+
+
+def _column(outlines: Outlines, settings: LocalizeSettings) -> _Column | None:
+    spacing = outlines.grid.spacing_mm
+    voxel = float(np.prod(spacing))
+    mask = np.isin(outlines.structures, (Structure.BODY, Structure.CORTEX))
+    bodies = order_chain(split_bodies(mask, spacing), spacing, ChainLimits())
+    bodies = _believed(bodies, outlines.body, settings.min_confidence)
+    n = int(bodies.max())
+    if n < settings.min_bodies:
+        return None
+    s1 = _largest(outlines.structures == Structure.S1)
+    centers = [np.array(c) * spacing for c in ndimage.center_of_mass(bodies > 0, bodies, range(1, n + 1))]
+    sacrum = float(s1.sum()) * voxel
+    if sacrum >= MIN_SACRUM_MM3:
+        place = np.array(ndimage.center_of_mass(s1)) * spacing
+        if 8 < np.linalg.norm(place - centers[-1]) < 60 and place[1] > centers[-1][1]:
+            bodies[s1] = n + 1
+            centers.append(place)
+        else:
+            sacrum = 0.0
+    else:
+        sacrum = 0.0
+    confidences = [float(outlines.body[bodies == i].mean()) for i in range(1, n + 1)]
+    return _Column(bodies, np.array(centers), sacrum, confidences)
+
+
+def _believed(bodies: NDArray[np.uint16], probability: NDArray[np.float32], least: float) -> NDArray[np.uint16]:
+    n = int(bodies.max())
+    if n == 0:
+        return bodies
+    means = ndimage.mean(probability, bodies, range(1, n + 1))
+    renumber = np.zeros(n + 1, np.uint16)
+    kept = [i for i in range(1, n + 1) if means[i - 1] >= least]
+    renumber[kept] = np.arange(1, len(kept) + 1)
+    return renumber[bodies]
+
+
+def _largest(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    labels, n = cc3d.connected_components(mask, connectivity=6, return_N=True)
+    if n == 0:
+        return mask
+    sizes = np.bincount(labels.ravel())
+    sizes[0] = 0
+    return labels == int(sizes.argmax())
+
+
+def _levels(column: _Column, n_bodies: int) -> list[LevelGuess]:
+    steps = np.linalg.norm(np.diff(column.centers_mm, axis=0), axis=1)
+    gap_free = len(steps) == 0 or bool((steps < 1.6 * np.median(steps)).all())
+    confidence = float(np.clip(column.sacrum_mm3 / FULL_SACRUM_MM3, 0, 1))
+    return count_from_sacrum(n_bodies, confidence, gap_free=gap_free)
+
+
+def _with_findings(case: Case, image: Image, outlines: Outlines, column: _Column) -> Case:
+    spacing, n_bodies = outlines.grid.spacing_mm, len(column.confidences)
+    levels = _levels(column, n_bodies)
+    names = [g.level for g in levels] + (["S1"] if column.sacrum_mm3 else [])
+    structures = outlines.structures.copy()
+    structures[np.isin(structures, (Structure.BODY, Structure.CORTEX)) & (column.bodies == 0)] = Structure.BACKGROUND
+    structures[(structures == Structure.S1) & (column.bodies != len(names))] = Structure.SACRUM
+    line = Column(column.centers_mm)
+    arches = assign_arches(structures == Structure.POSTERIOR, line, spacing, n_bodies)
+    discs = assign_discs(structures == Structure.DISC, line, spacing, len(names) if column.sacrum_mm3 else n_bodies)
+    if column.sacrum_mm3:
+        discs[discs == len(names)] = 0
+    vertebrae = tuple(
+        _vertebra(number, guess, column, outlines) for number, guess in enumerate([*levels, *_s1(column)], start=1)
+    )
+    orientation = image.grid.orientation
+
+    def label_map(part: NDArray, meaning: dict[int, str]) -> LabelMap:
+        return LabelMap(on_whole_grid(part.astype(np.uint16), outlines, orientation), image.grid, meaning)
+
+    def scalar(part: NDArray) -> Image:
+        return Image(on_whole_grid(part, outlines, orientation), image.grid)
+
+    body_names = {v.instance: v.level or f"vertebra {v.instance}" for v in vertebrae}
+    disc_names = {
+        i + 1: disc_name(names[i], names[i + 1] if i + 1 < len(names) else None) or f"disc {i + 1}"
+        for i in range(len(names))
+        if (discs == i + 1).any()
+    }
+    case = case.with_(
+        vertebrae=vertebrae,
+        labels={
+            **case.labels,
+            "structures": label_map(structures, {int(k): v for k, v in STRUCTURE_NAMES.items()}),
+            "vertebrae": label_map(np.where(column.bodies > 0, column.bodies, arches), body_names),
+            "discs": label_map(discs, disc_names),
+        },
+        maps={
+            **case.maps,
+            "uncertainty": scalar(outlines.uncertainty),
+            "malignant": scalar(outlines.malignant),
+            "benign": scalar(outlines.benign),
+        },
+    )
+    return _flagged(case, column, levels)
+
+
+def _s1(column: _Column) -> list[LevelGuess]:
+    if not column.sacrum_mm3:
+        return []
+    confidence = float(np.clip(column.sacrum_mm3 / FULL_SACRUM_MM3, 0, 1))
+    return [LevelGuess("S1", confidence, uncertain=confidence < 0.8, reason="" if confidence >= 0.8 else "S1 is cut off")]
+
+
+def _vertebra(number: int, guess: LevelGuess, column: _Column, outlines: Outlines) -> Vertebra:
+    mask = column.bodies == number
+    start = [s.start for s in outlines.box]
+    voxels = np.argwhere(mask)
+    x, y, z = (float(c) for c in outlines.grid.ijk_to_lps(voxels.mean(0) + start))
+    rows, last = voxels[:, 1] + start[1], outlines.grid.shape[1] - 1
+    confidence = column.confidences[number - 1] if number <= len(column.confidences) else guess.probability
+    return Vertebra(
+        instance=number,
+        level=guess.level,
+        level_probability=guess.probability,
+        level_uncertain=guess.uncertain,
+        level_reason=guess.reason,
+        centroid_lps_mm=(x, y, z),
+        volume_mm3=len(voxels) * outlines.grid.voxel_volume_mm3,
+        detection_confidence=confidence,
+        at_edge=bool(rows.min() <= 1 or rows.max() >= last - 1),
+    )
+
+
+def _flagged(case: Case, column: _Column, levels: list[LevelGuess]) -> Case:
+    if not column.sacrum_mm3:
+        text = "The first sacral body was not found in the images, so vertebrae could not be named; check their levels."
+        case = case.flagged(QualityFlag("level_unknown", text))
+    elif any(g.uncertain for g in levels):
+        case = case.flagged(QualityFlag("level_uncertain", f"Vertebra levels are uncertain: {levels[-1].reason}."))
+    if not any(s in case.images for s in (Sequence.T1, Sequence.STIR, Sequence.T2FS)):
+        text = "Neither T1 nor STIR was given; marrow lesions can be missed on the sequences at hand."
+        case = case.flagged(QualityFlag("no_marrow_sequence", text))
+    return case

@@ -1,0 +1,37 @@
+"""Run parts of training from a source tree: ``python -m spondyl.training anatomies|segmentation``."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+from pathlib import Path
+
+
+def main() -> None:
+    """Read the command line and run."""
+    parser = argparse.ArgumentParser(prog="python -m spondyl.training", description=__doc__)
+    parts = parser.add_subparsers(dest="part", required=True)
+    make = parts.add_parser("anatomies", help="make synthetic anatomies")
+    make.add_argument("folder", type=Path)
+    make.add_argument("--first", type=int, default=0)
+    make.add_argument("--count", type=int, default=700)
+    run = parts.add_parser("segmentation", help="train, or go on training, the segmentation network")
+    run.add_argument("anatomies", type=Path)
+    run.add_argument("--out", type=Path, required=True)
+    for name, kind in (("steps", int), ("batch-size", int), ("workers", int), ("seed", int), ("learning-rate", float)):
+        run.add_argument(f"--{name}", type=kind)
+    arguments = parser.parse_args()
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
+    if arguments.part == "anatomies":
+        from spondyl.training.anatomies import make_anatomies
+
+        make_anatomies(arguments.folder, range(arguments.first, arguments.first + arguments.count))
+        return
+    from spondyl.training.segmentation import TrainingSettings, train
+
+    chosen = {k: v for k, v in vars(arguments).items() if k not in ("part", "anatomies", "out") and v is not None}
+    train(arguments.anatomies, arguments.out, TrainingSettings(**chosen))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,103 @@
+"""Turn a training checkpoint into a graph that runs without torch, and write its card."""
+
+from __future__ import annotations
+
+import hashlib
+import warnings
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import nn
+
+from spondyl.training.networks import N_CODES, N_STRUCTURES, SpineUNet
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+class _Probabilities(nn.Module):
+    """The network with its softmax, as it is run."""
+
+    def __init__(self, network: SpineUNet) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, image: torch.Tensor, code: torch.Tensor) -> torch.Tensor:
+        logits = self.network(image, code)
+        return torch.cat([logits[:, :N_STRUCTURES].softmax(1), logits[:, N_STRUCTURES:].softmax(1)], 1)
+
+
+def load_average(checkpoint: Path) -> tuple[SpineUNet, Mapping[str, Any]]:
+    """Load the averaged network of a checkpoint.
+
+    Parameters
+    ----------
+    checkpoint : Path
+        Written by `spondyl.training.segmentation.train`.
+
+    Returns
+    -------
+    network : SpineUNet
+        In evaluation mode.
+    state : mapping
+        The rest of the checkpoint: ``step`` and ``seconds``.
+    """
+    state = torch.load(checkpoint, map_location="cpu", weights_only=True)
+    network = SpineUNet()
+    average = state["average"]
+    network.load_state_dict(average if isinstance(average, dict) else average.state_dict())
+    return network.eval(), {"step": state["step"], "seconds": state["seconds"]}
+
+
+def export_onnx(network: SpineUNet, path: Path, *, half: bool = True) -> str:
+    """Write a network as ONNX.
+
+    Parameters
+    ----------
+    network : SpineUNet
+        In evaluation mode.
+    path : Path
+        File to write.
+    half : bool, optional
+        Store the weights in half precision; they are computed with in single precision all the same.
+
+    Returns
+    -------
+    str
+        SHA-256 of the file.
+    """
+    import onnx
+
+    example = (torch.zeros(1, 2, 8, 64, 64), torch.eye(N_CODES)[:1])
+    names = {"image": {2: "left", 3: "inferior", 4: "posterior"}, "probabilities": {2: "left", 3: "inferior", 4: "posterior"}}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        torch.onnx.export(
+            _Probabilities(network).eval(), example, str(path), input_names=["image", "code"], dynamo=False,
+            output_names=["probabilities"], dynamic_axes=names, opset_version=17,
+        )
+    if half:
+        model = onnx.load(str(path))
+        _halve(model)
+        onnx.checker.check_model(model)
+        onnx.save(model, str(path))
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def _halve(model: Any) -> None:
+    """Store large weights as float16, with a cast back in front of their use."""
+    import onnx
+    from onnx import numpy_helper
+
+    graph, casts = model.graph, []
+    for weight in list(graph.initializer):
+        array = numpy_helper.to_array(weight)
+        if array.dtype != "float32" or array.size < 64:
+            continue
+        stored = numpy_helper.from_array(array.astype("float16"), f"{weight.name}_half")
+        casts.append(onnx.helper.make_node("Cast", [stored.name], [weight.name], to=onnx.TensorProto.FLOAT))
+        graph.initializer.remove(weight)
+        graph.initializer.append(stored)
+    for node in reversed(casts):
+        graph.node.insert(0, node)
