@@ -40,14 +40,16 @@ PACKAGES = ("numpy", "openvino", "SimpleITK", "pydicom", "highdicom", "torch", "
 
 def timed(command: list[str]) -> tuple[float, float]:
     """Wall time in s and peak memory in GiB of a command in a fresh process."""
-    start = time.perf_counter()
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
-    _, status, usage = os.wait4(process.pid, 0)
-    wall_s = time.perf_counter() - start
-    process.returncode = os.waitstatus_to_exitcode(status)
-    if process.returncode:
-        msg = f"{' '.join(command)} ended with exit code {process.returncode}"
-        raise SystemExit(msg)
+    with tempfile.TemporaryFile("w+") as words:
+        start = time.perf_counter()
+        process = subprocess.Popen(command, stdout=words, stderr=words)
+        _, status, usage = os.wait4(process.pid, 0)
+        wall_s = time.perf_counter() - start
+        process.returncode = os.waitstatus_to_exitcode(status)
+        if process.returncode:
+            words.seek(0)
+            msg = f"{' '.join(command)} ended with exit code {process.returncode}\n{words.read()}"
+            raise SystemExit(msg)
     unit = 1 if sys.platform == "darwin" else 1024  # ru_maxrss is in bytes there, in KiB on Linux
     return wall_s, usage.ru_maxrss * unit / GIB
 

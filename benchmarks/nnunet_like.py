@@ -125,7 +125,7 @@ def seconds(array: np.ndarray, spacing_mm: tuple[float, ...], *, classes: int, t
         deep_supervision=False,
         res_block=False,
     ).eval()
-    volume = torch.from_numpy(np.ascontiguousarray(array, dtype=np.float32))[None, None]
+    volume = torch.from_numpy(np.array(array, dtype=np.float32))[None, None]
     volume = (volume - volume.mean()) / volume.std().clamp_min(1e-6)
     with torch.inference_mode():
         start = time.perf_counter()

@@ -20,10 +20,10 @@ IMAGES = Path(__file__).resolve().parent / "images"
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome")
 
 SEED = 3
-"""The patient of docs/tutorials/first-study.md."""
+"""The patient of `make demo`."""
 
-WINDOW_PX = (1280, 1500)
-"""Wide enough for the layout of a desktop, high enough for summary and pictures."""
+WINDOW_PX = (1280, 960)
+"""Wide enough for the layout of a desktop, high enough for summary and pictures of the column."""
 
 COLORS = 256
 """Colors of the stored picture; keeps it small."""
@@ -70,7 +70,8 @@ def main() -> None:
         if report is None:
             spondyl = [sys.executable, "-m", "spondyl.app.cli"]
             patient, result = f"{folder}/patient", f"{folder}/result"
-            subprocess.run([*spondyl, "simulate", "patient", "--out", patient, "--seed", str(SEED)], check=True)
+            simulate = ["simulate", "patient", "--out", patient, "--seed", str(SEED), "--lesions", "malignant"]
+            subprocess.run([*spondyl, *simulate], check=True)
             subprocess.run([*spondyl, "analyze", f"{patient}/dicom", "--out", result], check=True)
             report = Path(result) / "report.html"
         photograph(report, IMAGES / "report.png")
