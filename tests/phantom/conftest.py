@@ -6,10 +6,16 @@ import numpy as np
 import pytest
 
 from spondyl.core import Grid, Structure
+from spondyl.phantom.anatomy import build_anatomy
 from spondyl.phantom.bench import Subject
 from spondyl.phantom.placement import find_landmarks
 from spondyl.phantom.texture import cells_of, texture_volume
 from spondyl.phantom.tissue import Tissue
+
+COARSE_MM = (4.0, 1.5, 1.5)
+"""Voxels large enough that a patient takes half a second."""
+
+HEALTHY_SEED = 2_000_004
 
 
 @pytest.fixture(scope="session")
@@ -38,3 +44,9 @@ def subject(blocks):
     grid, tissue, structure, instance = blocks
     texture = texture_volume(np.random.default_rng(5), tissue, instance, grid.spacing_mm)
     return Subject(cells_of(tissue, texture), grid, find_landmarks(grid, tissue, structure))
+
+
+@pytest.fixture(scope="session")
+def healthy():
+    """A patient without lesions, in voxels of 4 x 1.5 x 1.5 mm."""
+    return build_anatomy(HEALTHY_SEED, spacing_mm=COARSE_MM, lesions="none")

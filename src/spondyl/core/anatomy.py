@@ -13,7 +13,7 @@ LEVELS = CERVICAL + THORACIC + LUMBAR + SACRAL
 """Every level name from the head down, the numeric variants T13 and L6 included."""
 
 VARIANT_LEVELS = ("T13", "L6")
-"""Levels that few have: +1 mobile vertebra in 4.3 % of 418 whole spines (Tins 2016, doi 10.1007/s00256-016-2332-8)."""
+"""Levels that few have: +1 mobile vertebra in 4.3 % of 418 whole spines (Tins 2016, doi 10.1007/s13244-016-0468-7)."""
 
 
 class Structure(IntEnum):

@@ -82,7 +82,8 @@ class Grid:
     @property
     def directions(self) -> NDArray[np.float64]:
         """Unit vectors of the array axes in LPS, as columns, shape (3, 3)."""
-        return self.affine[:3, :3] / np.asarray(self.spacing_mm)
+        directions: NDArray[np.float64] = self.affine[:3, :3] / np.asarray(self.spacing_mm)
+        return directions
 
     @property
     def orientation(self) -> str:
@@ -125,7 +126,8 @@ class Grid:
             Voxel indices; a whole number is a voxel's center.
         """
         inverse = np.linalg.inv(self.affine)
-        return np.asarray(lps_mm, dtype=np.float64) @ inverse[:3, :3].T + inverse[:3, 3]
+        ijk: NDArray[np.float64] = np.asarray(lps_mm, dtype=np.float64) @ inverse[:3, :3].T + inverse[:3, 3]
+        return ijk
 
     def corners_lps_mm(self) -> NDArray[np.float64]:
         """Give the centers of the eight corner voxels.
@@ -220,9 +222,9 @@ def _closest_axes(directions: NDArray[np.float64]) -> Iterator[tuple[int, NDArra
     """Pair each array axis with the world axis it follows best, each world axis used once."""
     left, pairs = np.abs(directions).copy(), {}
     for _ in range(3):
-        world, axis = np.unravel_index(int(np.argmax(left)), (3, 3))
-        pairs[int(axis)] = int(world)
-        left[world, :] = left[:, axis] = -1
+        w, a = (int(i) for i in np.unravel_index(int(np.argmax(left)), (3, 3)))
+        pairs[a] = w
+        left[w, :] = left[:, a] = -1
     for axis in range(3):
         yield pairs[axis], directions[:, axis]
 

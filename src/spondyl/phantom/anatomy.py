@@ -28,7 +28,7 @@ REGIONS = {
     "cervical": ("C1", (400.0, 440.0)),
     "whole": ("C1", (-110.0, -90.0)),
 }
-"""For each region: the uppermost level made, and the range of the lower edge of the field of view above S1's center, in mm."""
+"""For each region: the uppermost level made, and how high above S1's center, in mm, the field of view may begin."""
 
 
 @dataclass(frozen=True)
@@ -149,7 +149,9 @@ def _place_grid(
     """Put the field of view where a technician would: the column a little behind its middle."""
     n = [max(4, round(e / s)) for e, s in zip(extent_mm, spacing_mm, strict=True)]
     floor = rng.uniform(*floor_range)
-    inside = [s.center_lps_mm for s in shapes if floor - 10 < s.center_lps_mm[2] < floor + extent_mm[1] and s.level[0] != "S"]
+    inside = [
+        s.center_lps_mm for s in shapes if floor - 10 < s.center_lps_mm[2] < floor + extent_mm[1] and s.level[0] != "S"
+    ]
     middle = np.mean(inside, axis=0) if inside else np.zeros(3)
     low_y = middle[1] - extent_mm[2] * rng.uniform(0.44, 0.6)
     low_x = middle[0] - extent_mm[0] / 2 + rng.uniform(-7, 7)
@@ -255,7 +257,9 @@ def _paint_body(canvas: Canvas, shape: VertebraShape, number: int) -> None:
     distance = body_distance(v, u, w, shape)
     d = distance.inside
     if shape.level == "C2":
-        d = np.minimum(d, capsule(v, u, w, ((0, -1, shape.height_mm * 0.4), (0, 0, shape.height_mm * 1.25)), (5.5, 4.5)))
+        d = np.minimum(
+            d, capsule(v, u, w, ((0, -1, shape.height_mm * 0.4), (0, 0, shape.height_mm * 1.25)), (5.5, 4.5))
+        )
     elif shape.level == "C1":
         d = np.maximum(d, 2.5 - np.hypot(v, u - 2))
     inside = d < 0

@@ -41,7 +41,7 @@ class BodyDistance(NamedTuple):
         return smooth_max(self.side, smooth_max(self.top, self.bottom, 0.8), 2.0)
 
 
-def smooth_max(a: Field, b: Field, radius_mm: float) -> Field:
+def smooth_max(a: NDArray[np.floating], b: NDArray[np.floating], radius_mm: float) -> Field:
     """Give the larger of two distances, with the edge rounded.
 
     Parameters
@@ -96,7 +96,11 @@ def body_distance(v: Field, u: Field, w: Field, shape: VertebraShape) -> BodyDis
 
 
 def capsule(
-    v: Field, u: Field, w: Field, ends: tuple[tuple[float, float, float], tuple[float, float, float]], radii: tuple[float, float]
+    v: Field,
+    u: Field,
+    w: Field,
+    ends: tuple[tuple[float, float, float], tuple[float, float, float]],
+    radii: tuple[float, float],
 ) -> Field:
     """Give the distances of points to a tapered capsule.
 
@@ -156,7 +160,10 @@ def arch_distance(v: Field, u: Field, w: Field, shape: VertebraShape) -> Field:
     d = np.minimum(np.minimum(pedicle, upper), lower)
     lamina_u = a + canal + shape.lamina_mm / 2 - 0.5
     lamina = capsule(
-        side, u + (w + 0.2 * h) * 0.25, w * 0.32, ((0.0, lamina_u + 3, -0.09 * h), (at, pillar_u + 1, -0.05 * h)),
+        side,
+        u + (w + 0.2 * h) * 0.25,
+        w * 0.32,
+        ((0.0, lamina_u + 3, -0.09 * h), (at, pillar_u + 1, -0.05 * h)),
         (shape.lamina_mm / 2, shape.lamina_mm / 2),
     )
     d = np.minimum(d, lamina)
@@ -195,5 +202,7 @@ def sacral_wing_distance(v: Field, u: Field, w: Field, shape: VertebraShape) -> 
     side = np.abs(v)
     reach = b * 0.9 + 26 * b / 25
     slope = (side - b) * 0.25
-    block = smooth_max(np.abs(side - (b * 0.8 + reach) / 2) - (reach - b * 0.8) / 2, np.abs(w + slope * 0.3) - h * 0.56, 3.0)
+    block = smooth_max(
+        np.abs(side - (b * 0.8 + reach) / 2) - (reach - b * 0.8) / 2, np.abs(w + slope * 0.3) - h * 0.56, 3.0
+    )
     return smooth_max(block, np.abs(u - a * 0.25 - slope) - a * 0.95, 4.0)

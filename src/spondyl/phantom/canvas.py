@@ -89,7 +89,10 @@ class Canvas:
         Canvas
             Empty maps.
         """
-        axes = [grid.affine[w, 3] + np.arange(n) * grid.affine[w, a] for a, (w, n) in enumerate(zip((0, 2, 1), grid.shape))]
+        axes = [
+            grid.affine[world, 3] + np.arange(n) * grid.affine[world, axis]
+            for axis, (world, n) in enumerate(zip((0, 2, 1), grid.shape, strict=True))
+        ]
         places = np.meshgrid(*[a.astype(np.float32) for a in axes], indexing="ij", sparse=True)
         noise = [
             smooth_noise(rng, grid.shape, grid.spacing_mm, rng.uniform(9, 22)) * np.float32(roughness_mm)
@@ -99,7 +102,9 @@ class Canvas:
         maps = [np.zeros(grid.shape, np.uint8) for _ in range(4)]
         return cls(grid, x, y, z, *maps)
 
-    def box(self, center_lps_mm: NDArray[np.float64], low_mm: tuple[float, ...], high_mm: tuple[float, ...]) -> Box | None:
+    def box(
+        self, center_lps_mm: NDArray[np.float64], low_mm: tuple[float, ...], high_mm: tuple[float, ...]
+    ) -> Box | None:
         """Give the slices that cover a box around a point.
 
         Parameters
@@ -144,7 +149,9 @@ class Canvas:
         v, u, w = (m[0, i] * dx + m[1, i] * dy + m[2, i] * dz for i in range(3))
         return v, u, w
 
-    def paint(self, box: Box, where: NDArray[np.bool_], *, tissue: int, structure: int | None = None, instance: int = 0) -> None:
+    def paint(
+        self, box: Box, where: NDArray[np.bool_], *, tissue: int, structure: int | None = None, instance: int = 0
+    ) -> None:
         """Paint voxels of a box.
 
         Parameters

@@ -2,8 +2,9 @@
 
 Sizes are rounded from morphometry of dry bones and CT: Panjabi 1991 and 1992 (doi 10.1097/00007632-199108000-00002,
 10.1097/00007632-199203000-00010) for bodies, canals and pedicles, Frostell 2016 (doi 10.3389/fneur.2016.00238) for
-the cord; disc heights are chosen by us between published normal ranges. Tilts describe a supine patient: lumbar
-lordosis about 37 degrees, thoracic kyphosis 20 to 50. Each patient varies around them.
+the cord; disc heights are chosen by us between published normal ranges. Tilts give a lumbar lordosis (T12 to S1) of
+about 50 degrees, that of standing adults, and a thoracic kyphosis of about 37. Each patient varies around them so much
+that supine backs, flatter by 13 degrees on average, are among them.
 """
 
 from __future__ import annotations

@@ -145,15 +145,18 @@ def paint_lesions(
     if not hosts:
         return ()
     plan = _plan(rng, hosts, mix)
-    truths = []
-    for shape, kind in plan:
-        label = len(truths) + 1
-        _PAINTERS[kind](rng, canvas, shape, label)
-        truth = _measure(canvas, label, kind, shape.level, numbers[shape.level])
-        if truth is not None:
-            truths.append(truth)
-        canvas.lesion[canvas.lesion == label] = 0 if truth is None else label
-    return tuple(truths)
+    for number, (shape, kind) in enumerate(plan, start=1):
+        _PAINTERS[kind](rng, canvas, shape, number)
+    # A lesion may miss the grid or lie under later ones: only now is it known what each of them covers.
+    visible = np.unique(canvas.lesion[canvas.lesion > 0]).tolist()
+    relabel = np.zeros(len(plan) + 1, np.uint8)
+    relabel[visible] = np.arange(1, len(visible) + 1)
+    canvas.lesion[:] = relabel[canvas.lesion]
+    painted = [plan[number - 1] for number in visible]
+    return tuple(
+        _measure(canvas, label, kind, shape.level, numbers[shape.level])
+        for label, (shape, kind) in enumerate(painted, start=1)
+    )
 
 
 def _plan(rng: np.random.Generator, hosts: list[VertebraShape], mix: str) -> list[tuple[VertebraShape, LesionKind]]:
@@ -166,20 +169,21 @@ def _plan(rng: np.random.Generator, hosts: list[VertebraShape], mix: str) -> lis
         return [(s, LesionKind.DIFFUSE) for s in hosts]
     if sick:
         kinds, shares = list(_MALIGNANT_SHARES), list(_MALIGNANT_SHARES.values())
-        for _ in range(1 + rng.poisson(1.8)):
-            plan.append((hosts[rng.choice(len(hosts), p=weight)], kinds[rng.choice(len(kinds), p=shares)]))
+        plan += [
+            (hosts[rng.choice(len(hosts), p=weight)], kinds[rng.choice(len(kinds), p=shares)])
+            for _ in range(1 + rng.poisson(1.8))
+        ]
     if mix != "malignant":
         kinds, shares = list(_BENIGN_SHARES), list(_BENIGN_SHARES.values())
-        for _ in range(rng.poisson(2.0 if mix == "mixed" else 3.0)):
-            plan.append((hosts[rng.integers(len(hosts))], kinds[rng.choice(len(kinds), p=shares)]))
+        plan += [
+            (hosts[rng.integers(len(hosts))], kinds[rng.choice(len(kinds), p=shares)])
+            for _ in range(rng.poisson(2.0 if mix == "mixed" else 3.0))
+        ]
     return plan
 
 
-def _measure(canvas: Canvas, label: int, kind: LesionKind, level: str, instance: int) -> LesionTruth | None:
+def _measure(canvas: Canvas, label: int, kind: LesionKind, level: str, instance: int) -> LesionTruth:
     where = canvas.lesion == label
-    n = int(where.sum())
-    if n == 0:
-        return None
     structure = canvas.structure[where]
     return LesionTruth(
         label=label,
@@ -187,7 +191,7 @@ def _measure(canvas: Canvas, label: int, kind: LesionKind, level: str, instance:
         malignant=kind in MALIGNANT,
         level=level,
         instance=instance,
-        volume_mm3=n * canvas.grid.voxel_volume_mm3,
+        volume_mm3=len(structure) * canvas.grid.voxel_volume_mm3,
         epidural=bool((structure == Structure.CANAL).sum() * canvas.grid.voxel_volume_mm3 > 30),
         paraspinal=bool((structure == Structure.BACKGROUND).sum() * canvas.grid.voxel_volume_mm3 > 100),
     )
@@ -211,7 +215,6 @@ def _mark(canvas: Canvas, box: Box, where: NDArray[np.bool_], label: int, tissue
 def _blob(
     rng: np.random.Generator,
     canvas: Canvas,
-    box: Box,
     at: tuple[Field, Field, Field],
     place: tuple[tuple[float, float, float], float, float],
 ) -> Field:
@@ -239,7 +242,7 @@ def _lytic(rng: np.random.Generator, canvas: Canvas, shape: VertebraShape, label
         return
     box, at = found
     center, radius = _tumor_place(rng, shape)
-    d = _blob(rng, canvas, box, at, (center, radius, 0.15))
+    d = _blob(rng, canvas, at, (center, radius, 0.15))
     _mark(canvas, box, (d < 0) & _bone(canvas, box), label, Tissue.TUMOR_LYTIC)
     if radius > 11 and rng.random() < 0.3:
         _mark(canvas, box, (d < -radius * 0.55) & _bone(canvas, box), label, Tissue.TUMOR_NECROSIS)
@@ -263,7 +266,7 @@ def _sclerotic(rng: np.random.Generator, canvas: Canvas, shape: VertebraShape, l
         return
     box, at = found
     center, radius = _tumor_place(rng, shape)
-    d = _blob(rng, canvas, box, at, (center, radius, 0.22))
+    d = _blob(rng, canvas, at, (center, radius, 0.22))
     if rng.random() < 0.4:
         _mark(canvas, box, (d < 2.0) & _bone(canvas, box), label, Tissue.EDEMA)
     _mark(canvas, box, (d < 0) & _bone(canvas, box), label, Tissue.TUMOR_SCLEROTIC)
@@ -275,7 +278,7 @@ def _mixed(rng: np.random.Generator, canvas: Canvas, shape: VertebraShape, label
         return
     box, at = found
     center, radius = _tumor_place(rng, shape)
-    d = _blob(rng, canvas, box, at, (center, radius * 1.15, 0.15))
+    d = _blob(rng, canvas, at, (center, radius * 1.15, 0.15))
     inside = (d < 0) & _bone(canvas, box)
     _mark(canvas, box, inside, label, Tissue.TUMOR_LYTIC)
     patches = smooth_noise(rng, d.shape, canvas.grid.spacing_mm, rng.uniform(4, 8)) > rng.uniform(-0.3, 0.6)
@@ -313,14 +316,14 @@ def _spot(tissue: Tissue, radius_mm: tuple[float, float], lumps: float) -> Calla
         u = rng.uniform
         center = (u(-0.7, 0.7) * b, u(-0.7, 0.7) * a, u(-0.35, 0.35) * h)
         radius = min(u(*radius_mm), 0.6 * h)
-        d = _blob(rng, canvas, box, at, (center, radius, lumps))
+        d = _blob(rng, canvas, at, (center, radius, lumps))
         _mark(canvas, box, (d < 0) & np.isin(canvas.structure[box], (Structure.BODY, Structure.S1)), label, tissue)
 
     return paint
 
 
 def _modic(tissue: Tissue) -> Callable[..., None]:
-    """Make a painter of a band along the lower endplate of one body and, mostly, the upper one of the next."""
+    """Make a painter of a band along one endplate of a body, the lower one more often than not."""
 
     def paint(rng: np.random.Generator, canvas: Canvas, shape: VertebraShape, label: int) -> None:
         found = _around(canvas, shape)
@@ -349,7 +352,9 @@ def _schmorl(rng: np.random.Generator, canvas: Canvas, shape: VertebraShape, lab
     q = np.sqrt((v - v0) ** 2 + (u - u0) ** 2 + (np.minimum(near, 0) * 1.1) ** 2)
     body = np.isin(canvas.structure[box], (Structure.BODY, Structure.CORTEX, Structure.S1)) & (near < 0)
     if rng.random() < 0.5:
-        _mark(canvas, box, body & (q < r + rng.uniform(2, 5)) & (canvas.tissue[box] != Tissue.CORTEX), label, Tissue.EDEMA)
+        _mark(
+            canvas, box, body & (q < r + rng.uniform(2, 5)) & (canvas.tissue[box] != Tissue.CORTEX), label, Tissue.EDEMA
+        )
     _mark(canvas, box, body & (q < r), label, Tissue.CORTEX)
     _mark(canvas, box, body & (q < r - 1.2), label, Tissue.ANNULUS)
 
@@ -364,7 +369,10 @@ def _fracture(tissue: Tissue) -> Callable[..., None]:
         box, (v, u, w) = found
         malignant = tissue == Tissue.TUMOR_LYTIC
         distance = body_distance(v, u, w, shape)
-        body = np.isin(canvas.structure[box], (Structure.BODY,))
+        # Below its own upper endplate: the box reaches into the body above.
+        body = (canvas.structure[box] == Structure.BODY) & (distance.top < 0)
+        if not body.any():
+            return
         depth = shape.height_mm * (rng.uniform(0.7, 1.0) if malignant else rng.uniform(0.25, 0.6))
         noise = smooth_noise(rng, v.shape, canvas.grid.spacing_mm, 8)
         _mark(canvas, box, body & (distance.top > -depth * (1 + 0.12 * noise)), label, tissue)
@@ -372,7 +380,7 @@ def _fracture(tissue: Tissue) -> Callable[..., None]:
             line = np.abs(distance.top + rng.uniform(3, 7) + 0.8 * noise) < 0.8
             _mark(canvas, box, body & line, label, Tissue.FRACTURE_LINE)
             return
-        arch = np.isin(canvas.structure[box], (Structure.POSTERIOR,)) & (u < shape.half_depth_mm + 9)
+        arch = (canvas.structure[box] == Structure.POSTERIOR) & (u < shape.half_depth_mm + 9)
         if rng.random() < 0.6:
             side = v > 0 if rng.random() < 0.5 else v < 0
             _mark(canvas, box, arch & side & (_own_instance(canvas, shape) == canvas.instance[box]), label, tissue)

@@ -214,7 +214,11 @@ def _paint_organs(rng: np.random.Generator, canvas: Canvas, line: Centerline, fr
         if rng.random() < 0.5:
             at, half = u(7.0, 9.0), u(1.2, 1.9)
             center, behind = side * u(48, 62), u(-12, 12)
-            q = ((rank - at) / half) ** 2 + ((frame.left - center) / u(18, 26)) ** 2 + ((frame.behind - behind) / u(18, 26)) ** 2
+            q = (
+                ((rank - at) / half) ** 2
+                + ((frame.left - center) / u(18, 26)) ** 2
+                + ((frame.behind - behind) / u(18, 26)) ** 2
+            )
             tissue[q < 1] = Tissue.KIDNEY
             tissue[q < u(0.1, 0.3)] = Tissue.VISCERAL_FAT
 
@@ -245,7 +249,12 @@ def _paint_front_wall(rng: np.random.Generator, canvas: Canvas, line: Centerline
     front = line.points_lps_mm[:, 1].min() - u(60, 125)
     depth = canvas.y - np.float32(front) + 12 * np.sin(canvas.z / np.float32(u(60, 120)) + np.float32(u(0, 6)))
     fat, muscle = u(5, 40), u(5, 12)
-    for limit, kind in ((fat + muscle, Tissue.MUSCLE), (fat, Tissue.SUBCUTANEOUS_FAT), (2, Tissue.SKIN), (0, Tissue.AIR)):
+    for limit, kind in (
+        (fat + muscle, Tissue.MUSCLE),
+        (fat, Tissue.SUBCUTANEOUS_FAT),
+        (2, Tissue.SKIN),
+        (0, Tissue.AIR),
+    ):
         canvas.tissue[depth < limit] = kind
 
 
@@ -281,7 +290,9 @@ def _paint_back(rng: np.random.Generator, canvas: Canvas, line: Centerline, fram
     p, v = frame.behind, frame.left
     behind = p > a * u(0.2, 0.5)
     canvas.tissue[behind] = Tissue.MUSCLE
-    canvas.tissue[behind & (np.abs(v) < u(0.6, 4))] = Tissue.LIGAMENT if rng.random() < 0.5 else Tissue.INTERMUSCULAR_FAT
+    canvas.tissue[behind & (np.abs(v) < u(0.6, 4))] = (
+        Tissue.LIGAMENT if rng.random() < 0.5 else Tissue.INTERMUSCULAR_FAT
+    )
     streak = _noise(rng, canvas, u(3, 8)) > u(0.8, 2.4)
     canvas.tissue[streak & (canvas.tissue == Tissue.MUSCLE)] = Tissue.INTERMUSCULAR_FAT
     z = line.points_lps_mm[:, 2]
@@ -303,7 +314,9 @@ def _paint_back(rng: np.random.Generator, canvas: Canvas, line: Centerline, fram
     canvas.tissue[depth > skin] = Tissue.AIR
 
 
-def paint_canal(rng: np.random.Generator, canvas: Canvas, line: Centerline, frame: ColumnFrame, conus_rank: float) -> None:
+def paint_canal(
+    rng: np.random.Generator, canvas: Canvas, line: Centerline, frame: ColumnFrame, conus_rank: float
+) -> None:
     """Paint foramina, epidural space, sac, roots and cord.
 
     Parameters
@@ -345,8 +358,12 @@ def paint_canal(rng: np.random.Generator, canvas: Canvas, line: Centerline, fram
     _set(canvas, sac, Structure.CANAL)
     if rng.random() < 0.75:
         f, shift = u(0.8, 2.0), u(0, 6)
-        bundle = np.sin(v * f + shift + 0.3 * np.sin(k * 0.05)) + np.cos(frame.behind * f * 1.1 + 0.2 * np.sin(k * 0.04 + v))
-        canvas.tissue[sac & (bundle > u(0.2, 1.3)) & (p > half * u(-0.5, 0.3)) & (rank < conus_rank + 0.3)] = Tissue.ROOTS
+        bundle = np.sin(v * f + shift + 0.3 * np.sin(k * 0.05)) + np.cos(
+            frame.behind * f * 1.1 + 0.2 * np.sin(k * 0.04 + v)
+        )
+        canvas.tissue[sac & (bundle > u(0.2, 1.3)) & (p > half * u(-0.5, 0.3)) & (rank < conus_rank + 0.3)] = (
+            Tissue.ROOTS
+        )
     _paint_cord(rng, canvas, (p, v, rank), half, conus_rank)
 
 
@@ -369,6 +386,8 @@ def _paint_cord(
     depth = np.minimum(np.interp(rank, ranks[::-1], depths[::-1]) * (scale / 2), half * 0.85).astype(np.float32) * taper
     shift = half * u(-0.25, 0.25)
     cord = ((p - shift) / np.maximum(depth, 0.1)) ** 2 + (v / np.maximum(width, 0.1)) ** 2 < 1
-    cord &= (rank > conus_rank) & (canvas.tissue == Tissue.CSF) | (cord & (canvas.tissue == Tissue.ROOTS) & (rank > conus_rank))
+    cord &= (rank > conus_rank) & (canvas.tissue == Tissue.CSF) | (
+        cord & (canvas.tissue == Tissue.ROOTS) & (rank > conus_rank)
+    )
     canvas.tissue[cord] = Tissue.CORD
     _set(canvas, cord, Structure.CORD)

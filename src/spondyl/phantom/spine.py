@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 VARIANT_SHARES = {"L4": 0.033, "L6": 0.043}
-"""Share of spines with one mobile vertebra less or more, in 418 whole spines (Tins 2016, doi 10.1007/s13244-016-0463-0)."""
+"""Share of spines with one mobile vertebra less or more (Tins 2016, 418 spines, doi 10.1007/s13244-016-0468-7)."""
 
 
 @dataclass(frozen=True)
@@ -230,7 +230,7 @@ def _sample_tilts(rng: np.random.Generator, levels: list[str]) -> NDArray[np.flo
     """Tilt of each vertebra in radians: posture, plus smooth and local deviations."""
     mean = np.array([LEVEL_SIZES[name].tilt_deg for name in levels])
     is_low = np.array([name[0] in "LS" for name in levels])
-    pivot = mean[[i for i, name in enumerate(levels) if name == "L1"][0]]
+    pivot = mean[levels.index("L1")]
     lordosis, kyphosis = np.clip(rng.normal(1.0, 0.27), 0.25, 1.7), np.clip(rng.normal(1.0, 0.3), 0.2, 1.9)
     tilt = np.where(is_low, pivot + (mean - pivot) * lordosis, pivot + (mean - pivot) * kyphosis)
     n = len(levels)
@@ -352,7 +352,9 @@ def _fractured(rng: np.random.Generator, shape: VertebraShape) -> VertebraShape:
         depth = rng.uniform(0.1, 0.25) * shape.height_mm
         return replace(shape, concavity_top_mm=depth, concavity_bottom_mm=depth * rng.uniform(0.5, 1), rim=1.2)
     return replace(
-        shape, height_mm=shape.height_mm * rng.uniform(0.5, 0.8), half_depth_mm=shape.half_depth_mm * rng.uniform(1, 1.08)
+        shape,
+        height_mm=shape.height_mm * rng.uniform(0.5, 0.8),
+        half_depth_mm=shape.half_depth_mm * rng.uniform(1, 1.08),
     )
 
 
@@ -371,6 +373,4 @@ def _stack(
             slip[1] += rng.uniform(-5, 5)
         centers.append(centers[-1] + step + slip)
     origin = centers[[s.level for s in shapes].index("S1")]
-    return [
-        replace(s, center_lps_mm=c - origin, axes=a) for s, c, a in zip(shapes, centers, axes, strict=True)
-    ]
+    return [replace(s, center_lps_mm=c - origin, axes=a) for s, c, a in zip(shapes, centers, axes, strict=True)]

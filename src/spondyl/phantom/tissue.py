@@ -74,13 +74,15 @@ _STRUCTURE = {
     Tissue.ANNULUS: Structure.DISC,
     Tissue.DISC_CLEFT: Structure.DISC,
     Tissue.CSF: Structure.CANAL,
-    Tissue.ROOTS: Structure.CANAL,
     Tissue.CORD: Structure.CORD,
     Tissue.POSTERIOR_MARROW: Structure.POSTERIOR,
     Tissue.POSTERIOR_CORTEX: Structure.POSTERIOR,
 }
 
 STRUCTURE_OF_TISSUE = np.zeros(N_TISSUES, np.uint8)
-"""Anatomical structure of each healthy tissue; lesions keep the structure of the place they grow in."""
+"""Structure of each healthy tissue that has one of its own, outside the sacrum.
+
+Roots are not in it, for they run through canal and foramina. Lesions keep the structure of the place they grow in.
+"""
 for _tissue, _structure in _STRUCTURE.items():
     STRUCTURE_OF_TISSUE[_tissue] = _structure
