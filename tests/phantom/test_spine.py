@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 
@@ -66,7 +68,7 @@ def test_curves_are_those_of_adults(spines):
 
 def test_every_vertebra_stands_on_the_one_below_with_its_disc_between():
     shapes = sample_spine(np.random.default_rng(8), fractures=False)
-    for below, above in zip(shapes, shapes[1:], strict=False):
+    for below, above in pairwise(shapes):
         step = above.center_lps_mm - below.center_lps_mm
         height = (above.height_mm + below.height_mm) / 2 + above.disc.height_mm
         assert np.linalg.norm(step) == pytest.approx(height, abs=6.0)

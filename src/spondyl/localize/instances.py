@@ -71,13 +71,15 @@ def split_bodies(mask: Mask, spacing_mm: tuple[float, float, float]) -> NDArray[
     first, n = cc3d.connected_components(mask & (depth > 0.5), connectivity=6, return_N=True)
     for i, box in enumerate(ndimage.find_objects(first, n), start=1):
         pieces.split(first[box] == i, box, 0)
-    return _grow(seeds, mask, depth)
+    return _grow(seeds, mask, spacing_mm)
 
 
 class _Pieces:
     """Recursive erosion, writing one seed per body."""
 
-    def __init__(self, depth: NDArray, seeds: NDArray, spacing_mm: tuple[float, float, float], min_voxels: float) -> None:
+    def __init__(
+        self, depth: NDArray, seeds: NDArray, spacing_mm: tuple[float, float, float], min_voxels: float
+    ) -> None:
         self.depth, self.seeds, self.min_voxels = depth, seeds, min_voxels
         self.spacing = np.asarray(spacing_mm)
         self.count = 0
@@ -106,19 +108,24 @@ class _Pieces:
         return bool(distance[~np.eye(len(labels), dtype=bool)].min() >= MIN_CORE_DISTANCE_MM)
 
 
-def _grow(seeds: NDArray[np.uint16], mask: Mask, depth: NDArray) -> NDArray[np.uint16]:
-    """Let the seeds grow over the mask, deepest voxels first."""
-    if seeds.max() == 0:
-        return seeds
-    box = ndimage.find_objects(mask.astype(np.uint8))[0]
-    surface = np.clip((depth[box].max() - depth[box]) * 20, 0, 65535).astype(np.uint16)
-    markers = seeds[box].astype(np.int32)
-    markers[~mask[box]] = -1
-    grown = ndimage.watershed_ift(surface, markers, structure=ndimage.generate_binary_structure(3, 1))
-    out = np.zeros_like(seeds)
-    out[box] = np.where(grown > 0, grown, 0)
-    out[~mask] = 0
-    return out
+def _grow(seeds: NDArray[np.uint16], mask: Mask, spacing_mm: tuple[float, float, float]) -> NDArray[np.uint16]:
+    """Give every voxel of the mask to the nearest seed of its own piece of the mask.
+
+    All seeds of a piece were eroded to about the same depth, so the nearest one is the one it was taken from.
+    """
+    pieces, n = cc3d.connected_components(mask, connectivity=6, return_N=True)
+    grown = seeds.copy()
+    for i, box in enumerate(ndimage.find_objects(pieces, n), start=1):
+        own = pieces[box] == i
+        inside = np.where(own, seeds[box], 0)
+        bare = own & (inside == 0)
+        if not inside.any() or not bare.any():
+            continue
+        nearest = ndimage.distance_transform_edt(
+            inside == 0, sampling=spacing_mm, return_distances=False, return_indices=True
+        )
+        grown[box][bare] = inside[tuple(nearest)][bare]
+    return grown
 
 
 def order_chain(
@@ -141,7 +148,7 @@ def order_chain(
         Numbers from 1, the uppermost first; zero for everything outside the column.
     """
     n = int(labels.max())
-    volumes = np.bincount(labels.ravel(), minlength=n + 1) * float(np.prod(spacing_mm))
+    volumes = np.bincount(labels.ravel(), minlength=n + 1) * np.prod(spacing_mm)
     found = [i for i in range(1, n + 1) if volumes[i] >= limits.min_volume_mm3]
     if not found:
         return np.zeros_like(labels)

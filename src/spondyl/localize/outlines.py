@@ -89,7 +89,9 @@ def _spine_box(prediction: Prediction, grid: Grid) -> tuple[slice, slice, slice]
         return None
     bounds = ndimage.find_objects(bone.astype(np.uint8))[0]
     corners = [[s.start - 0.5, s.stop - 0.5] for s in bounds]
-    ends = grid.lps_to_ijk(prediction.grid.ijk_to_lps(np.stack(np.meshgrid(*corners, indexing="ij"), -1).reshape(-1, 3)))
+    ends = grid.lps_to_ijk(
+        prediction.grid.ijk_to_lps(np.stack(np.meshgrid(*corners, indexing="ij"), -1).reshape(-1, 3))
+    )
     first = np.maximum(np.floor(ends.min(0)).astype(int) - MARGIN_VOXELS, 0)
     last = np.minimum(np.ceil(ends.max(0)).astype(int) + MARGIN_VOXELS + 1, grid.shape)
     if (last <= first).any():

@@ -86,8 +86,12 @@ class LocalizeSettings:
     min_bodies: int = 2
 
     def __post_init__(self) -> None:
-        if self.max_sequences < 1 or self.views not in (1, 2) or not 0 <= self.cortex_share <= 1:
-            msg = "localize wants max_sequences >= 1, views 1 or 2 and cortex_share from 0 to 1"
+        counts = self.max_sequences >= 1 and self.min_bodies >= 1 and self.views in (1, 2)
+        if not counts or not 0 <= self.cortex_share <= 1 or not 0 <= self.min_confidence <= 1:
+            msg = (
+                "localize wants max_sequences and min_bodies of 1 or more, views 1 or 2, and cortex_share and "
+                "min_confidence from 0 to 1"
+            )
             raise SettingsError(msg)
 
 
@@ -132,8 +136,9 @@ def localize(case: Case, settings: LocalizeSettings, *, network: Network) -> Cas
         asdict(settings),
         models={network.name: network.sha256},
         methods=(
-            f"Vertebrae, discs, canal, cord and sacrum were outlined on {', '.join(s.value for s in used)} by a 3D U-Net "
-            "trained on synthetic patients alone; bodies were told apart by erosion and levels counted from the sacrum."
+            f"Vertebrae, discs, canal, cord and sacrum were outlined on {', '.join(s.value for s in used)} by a 3D "
+            "U-Net trained on synthetic patients alone; bodies were told apart by erosion and levels counted from the "
+            "sacrum."
         ),
     )
     case = case.with_(reference=reference, history=(*case.history, record))
@@ -261,7 +266,9 @@ def _s1(column: _Column) -> list[LevelGuess]:
     if not column.sacrum_mm3:
         return []
     confidence = float(np.clip(column.sacrum_mm3 / FULL_SACRUM_MM3, 0, 1))
-    return [LevelGuess("S1", confidence, uncertain=confidence < 0.8, reason="" if confidence >= 0.8 else "S1 is cut off")]
+    return [
+        LevelGuess("S1", confidence, uncertain=confidence < 0.8, reason="" if confidence >= 0.8 else "S1 is cut off")
+    ]
 
 
 def _vertebra(number: int, guess: LevelGuess, column: _Column, outlines: Outlines) -> Vertebra:
