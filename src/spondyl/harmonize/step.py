@@ -123,4 +123,10 @@ def _computed_adc(images: Ordered[Image], min_b: float) -> Image | None:
     ratio = np.log(np.maximum(low.array, floor) / np.maximum(high.array, floor))
     adc = np.clip(ratio / (b_high - b_low) * 1e6, 0, 4000)
     adc[low.array < 20 * floor] = 0
-    return Image(adc, low.grid, Sequence.ADC, min(low.sequence_confidence, high.sequence_confidence), low.acquisition)
+    return Image(
+        adc.astype(np.float32),
+        low.grid,
+        Sequence.ADC,
+        min(low.sequence_confidence, high.sequence_confidence),
+        low.acquisition,
+    )

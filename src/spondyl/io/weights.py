@@ -104,5 +104,8 @@ def check_weights(card: ModelCard, graph: Path) -> None:
         raise ModelError(msg)
     digest = hashlib.sha256(graph.read_bytes()).hexdigest()
     if digest != card.sha256:
-        msg = f"the weights of {card.name} are not the ones its card describes (SHA-256 {digest[:12]}… instead of {card.sha256[:12]}…)"
+        msg = (
+            f"the weights of {card.name} are not the ones its card describes (SHA-256 {card.sha256[:12]}… wanted, "
+            f"got {digest[:12]}…); install the model again"
+        )
         raise ModelError(msg)

@@ -39,7 +39,9 @@ def longest_diameter_mm(voxels: NDArray[np.int_], grid: Grid) -> float:
     best = 0.0
     for index in np.unique(voxels[:, through]):
         points = voxels[voxels[:, through] == index][:, plane]
-        corners = (points[:, None] + np.array([[-0.5, -0.5], [-0.5, 0.5], [0.5, -0.5], [0.5, 0.5]])).reshape(-1, 2) * spacing
+        corners = (points[:, None] + np.array([[-0.5, -0.5], [-0.5, 0.5], [0.5, -0.5], [0.5, 0.5]])).reshape(
+            -1, 2
+        ) * spacing
         try:
             corners = corners[ConvexHull(corners).vertices]
         except QhullError:

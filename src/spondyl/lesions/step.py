@@ -51,8 +51,9 @@ class LesionSettings:
     reach_mm: float = 6.0
 
     def __post_init__(self) -> None:
-        if not 0 < self.threshold < 1 or not 0 <= self.min_probability <= 1 or self.min_volume_mm3 < 0:
-            msg = "lesions wants threshold and min_probability between 0 and 1, and min_volume_mm3 of 0 or more"
+        shares = 0 < self.threshold < 1 and 0 <= self.min_probability <= 1
+        if not shares or self.min_volume_mm3 < 0 or self.reach_mm < 0:
+            msg = "lesions wants threshold and min_probability from 0 to 1, min_volume_mm3 and reach_mm of 0 or more"
             raise SettingsError(msg)
 
 

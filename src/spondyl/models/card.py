@@ -75,7 +75,8 @@ def parse_card(text: str) -> ModelCard:
     try:
         table = tomllib.loads(text)
         if table["card_version"] != CARD_VERSION:
-            msg = f"a model card of layout {CARD_VERSION} is wanted, got {table['card_version']}; update Spondyl or the model"
+            got = table["card_version"]
+            msg = f"a model card of layout {CARD_VERSION} is wanted, got {got}; update Spondyl or the model"
             raise ModelError(msg)
         model, run, output = table["model"], table["input"], table["output"]
         return ModelCard(

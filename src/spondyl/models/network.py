@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 
 from spondyl.core import ModelError
+from spondyl.models.contrast_code import one_hot
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -90,11 +91,9 @@ class OpenVinoNetwork:
         padded = [-(-n // m) * m for n, m in zip(shape, self.card.multiple, strict=True)]
         widths = [(0, 0), *((0, p - n) for n, p in zip(shape, padded, strict=True))]
         batch = np.pad(channels, widths, mode="edge")[None].astype(np.float32)
-        hot = np.zeros((1, 4), np.float32)
-        hot[0, int(code)] = 1
         run = self._compile(tuple(batch.shape))
         try:
-            output = next(iter(run((batch, hot)).values()))  # type: ignore[operator]
+            output = next(iter(run((batch, one_hot(code))).values()))  # type: ignore[operator]
         except RuntimeError as error:
             msg = f"the network {self.name} does not run on input of shape {batch.shape}; install its weights again"
             raise ModelError(msg) from error

@@ -50,7 +50,7 @@ def segment(image: Image, network: Network, *, views: int = 2) -> Prediction:
     network : Network
         The network.
     views : int, optional
-        1 looks once; 2 adds the left-right mirror image; 4 adds both at a slightly larger scale.
+        1 looks once; 2 adds the left-right mirror image.
 
     Returns
     -------
@@ -65,6 +65,6 @@ def segment(image: Image, network: Network, *, views: int = 2) -> Prediction:
     if views > 1:
         outputs.append(network.predict(channels[:, ::-1], code)[:, ::-1])
     n = len(network.card.structures)
-    mean = sum(outputs) / len(outputs)
+    mean = np.stack(outputs).mean(axis=0)
     bone = np.stack([1 - o[0] for o in outputs])
     return Prediction(grid, mean[:n], mean[n:], bone.std(0).astype(np.float32))

@@ -18,9 +18,6 @@ if TYPE_CHECKING:
 
     from spondyl.models.card import ModelCard
 
-COARSEST_SLICE_FACTOR = 1.0
-"""Slices thicker than the network knows are interpolated to its coarsest spacing times this."""
-
 
 def working_grid(grid: Grid, card: ModelCard) -> Grid:
     """Give the grid on which a network looks at an image.
@@ -41,6 +38,7 @@ def working_grid(grid: Grid, card: ModelCard) -> Grid:
     low, high = card.slice_range_mm
     slices = turned.spacing_mm[0]
     if not low <= slices <= high:
+        # Thicker slices are interpolated to the coarsest spacing known; slices far too thin become usual ones.
         slices = high if slices > high else (low + high) / 2 if slices < low / 2 else low
     return turned.resampled((slices, card.spacing_mm[1], card.spacing_mm[2]))
 
@@ -100,9 +98,7 @@ def resample(array: NDArray, source: Grid, target: Grid, *, order: int = 1) -> N
     )
 
 
-def _separable(
-    array: NDArray, scale: NDArray, offset: NDArray, shape: tuple[int, int, int], order: int
-) -> NDArray:
+def _separable(array: NDArray, scale: NDArray, offset: NDArray, shape: tuple[int, int, int], order: int) -> NDArray:
     """Interpolate axis by axis, which is several times faster than a general transform."""
     for axis in range(3):
         n = array.shape[axis]
