@@ -57,4 +57,4 @@ def test_the_place_in_the_volume_does_not_matter():
     mask = np.zeros(GRID.shape, bool)
     mask[3, 10:22, 10:14] = True
     voxels = _voxels(mask)
-    assert longest_diameter_mm(voxels + [4, 30, 40], GRID) == pytest.approx(longest_diameter_mm(voxels, GRID))
+    assert longest_diameter_mm(voxels + np.array([4, 30, 40]), GRID) == pytest.approx(longest_diameter_mm(voxels, GRID))

@@ -27,7 +27,7 @@ def _vertebra(number):
 
 
 def _case(spots, *, images=(Sequence.T1, Sequence.DWI)):
-    """Three box-shaped bodies with spots of malignant and benign probability; {(center, radius): (malignant, benign)}."""
+    """Three bodies like boxes, and spots: {(center, radius): (malignant, benign)}."""
     instances = np.zeros(GRID.shape, np.uint16)
     for number, center in BODIES_MM.items():
         instances[(np.abs(_places() - center) <= (20, 15, 13)).all(-1)] = number

@@ -1,4 +1,4 @@
-"""Run parts of training from a source tree: ``python -m spondyl.training anatomies|segmentation``."""
+"""Run parts of training from a source tree: ``python -m spondyl.training anatomies|segmentation|export``."""
 
 from __future__ import annotations
 
@@ -20,12 +20,29 @@ def main() -> None:
     run.add_argument("--out", type=Path, required=True)
     for name, kind in (("steps", int), ("batch-size", int), ("workers", int), ("seed", int), ("learning-rate", float)):
         run.add_argument(f"--{name}", type=kind)
+    export = parts.add_parser("export", help="write a trained network as ONNX with its card")
+    export.add_argument("run", type=Path, help="folder of the training run")
+    export.add_argument("--anatomies", type=Path, required=True)
+    export.add_argument("--out", type=Path, required=True)
+    export.add_argument("--name", default="spine")
+    export.add_argument("--version", default="1")
     arguments = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     if arguments.part == "anatomies":
         from spondyl.training.anatomies import make_anatomies
 
         make_anatomies(arguments.folder, range(arguments.first, arguments.first + arguments.count))
+        return
+    if arguments.part == "export":
+        from spondyl.training.export import write_model
+
+        write_model(
+            arguments.run / "checkpoint.pt",
+            arguments.out,
+            name=arguments.name,
+            version=arguments.version,
+            anatomies=arguments.anatomies,
+        )
         return
     from spondyl.training.segmentation import TrainingSettings, train
 

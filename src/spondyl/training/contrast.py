@@ -90,9 +90,9 @@ def random_contrast(rng: np.random.Generator) -> Contrast:
     fat[_FAT], fat[_MARROW] = 0.95, 0.45
     spread = np.abs(rng.normal(0, 0.05, N_TISSUES)) + 0.005
     table = _per_vertebra(rng, m, np.full(N_TISSUES, m[Tissue.NUCLEUS]))
-    return Contrast(
-        table, table * fat[:, None].astype(np.float32), _spread(spread), ContrastCode(int(rng.integers(4))), False
-    )
+    code = ContrastCode(int(rng.integers(4)))
+    fat_table = table * fat[:, None].astype(np.float32)
+    return Contrast(table, fat_table, _spread(spread), code, teaches_lesions=False)
 
 
 def physical_contrast(rng: np.random.Generator) -> Contrast:
@@ -124,7 +124,8 @@ def physical_contrast(rng: np.random.Generator) -> Contrast:
     spread[_BONE_LIKE] = rng.uniform(0.02, 0.12) * (0.2 + total[_BONE_LIKE])
     table = _per_vertebra(rng, total, np.full(N_TISSUES, total[Tissue.NUCLEUS]))
     shown = code if rng.random() < 0.88 else ContrastCode.OTHER
-    return Contrast(table, table * share[:, None].astype(np.float32), _spread(spread), shown, True)
+    fat_table = table * share[:, None].astype(np.float32)
+    return Contrast(table, fat_table, _spread(spread), shown, teaches_lesions=True)
 
 
 _REFERENCE = [*_MARROW, *_FAT, Tissue.MUSCLE, Tissue.CSF, Tissue.NUCLEUS]
@@ -151,13 +152,15 @@ def _per_vertebra(
 def _t1(rng: np.random.Generator, parameters: object, field: float) -> TissueSignal:
     u = rng.uniform
     if field > 2 and rng.random() < 0.3:
-        flair = Acquisition(echo_time_ms=u(8, 25), repetition_time_ms=u(1800, 2800), inversion_time_ms=u(700, 1000), echo_train_length=5)
+        flair = Acquisition(
+            echo_time_ms=u(8, 25), repetition_time_ms=u(1800, 2800), inversion_time_ms=u(700, 1000), echo_train_length=5
+        )
         return tissue_signal(parameters, flair, pulse=Pulse.INVERSION_RECOVERY)  # type: ignore[arg-type]
     spin = Acquisition(echo_time_ms=u(7, 20), repetition_time_ms=u(400, 850), echo_train_length=int(u(1, 6)))
     return tissue_signal(parameters, spin, pulse=Pulse.SPIN_ECHO)  # type: ignore[arg-type]
 
 
-def _t2(rng: np.random.Generator, parameters: object, field: float) -> TissueSignal:
+def _t2(rng: np.random.Generator, parameters: object, _field: float) -> TissueSignal:
     u = rng.uniform
     spin = Acquisition(echo_time_ms=u(75, 130), repetition_time_ms=u(2500, 5500), echo_train_length=int(u(10, 30)))
     return tissue_signal(parameters, spin, pulse=Pulse.SPIN_ECHO)  # type: ignore[arg-type]
@@ -167,13 +170,16 @@ def _stir(rng: np.random.Generator, parameters: object, field: float) -> TissueS
     u = rng.uniform
     ti = u(140, 175) if field < 2 else u(190, 240)
     stir = Acquisition(
-        echo_time_ms=u(30, 80), repetition_time_ms=u(3000, 6000), inversion_time_ms=ti, echo_train_length=int(u(8, 20)),
+        echo_time_ms=u(30, 80),
+        repetition_time_ms=u(3000, 6000),
+        inversion_time_ms=ti,
+        echo_train_length=int(u(8, 20)),
         fat_suppressed=True,
     )
     return tissue_signal(parameters, stir, pulse=Pulse.INVERSION_RECOVERY, fat_residual=u(0.01, 0.12))  # type: ignore[arg-type]
 
 
-def _t2_fs(rng: np.random.Generator, parameters: object, field: float) -> TissueSignal:
+def _t2_fs(rng: np.random.Generator, parameters: object, _field: float) -> TissueSignal:
     u = rng.uniform
     spin = Acquisition(
         echo_time_ms=u(55, 100), repetition_time_ms=u(2500, 5000), echo_train_length=int(u(10, 24)), fat_suppressed=True
@@ -181,7 +187,7 @@ def _t2_fs(rng: np.random.Generator, parameters: object, field: float) -> Tissue
     return tissue_signal(parameters, spin, pulse=Pulse.SPIN_ECHO, fat_residual=u(0.01, 0.15))  # type: ignore[arg-type]
 
 
-def _t1ce(rng: np.random.Generator, parameters: object, field: float) -> TissueSignal:
+def _t1ce(rng: np.random.Generator, parameters: object, _field: float) -> TissueSignal:
     u = rng.uniform
     spin = Acquisition(
         echo_time_ms=u(7, 20), repetition_time_ms=u(450, 850), echo_train_length=3, fat_suppressed=bool(u() < 0.7)
@@ -193,12 +199,14 @@ def _dixon(rng: np.random.Generator, parameters: object, field: float) -> Tissue
     """In phase, opposed, or the water part of a gradient echo."""
     u = rng.uniform
     echo = (2.3 if field < 2 else 1.15) * rng.choice([1, 2])
-    gradient = Acquisition(echo_time_ms=float(echo), repetition_time_ms=u(4, 12) if u() < 0.7 else u(120, 220), flip_angle_deg=u(3, 20))
+    gradient = Acquisition(
+        echo_time_ms=float(echo), repetition_time_ms=u(4, 12) if u() < 0.7 else u(120, 220), flip_angle_deg=u(3, 20)
+    )
     signal = tissue_signal(parameters, gradient, pulse=Pulse.GRADIENT_ECHO)  # type: ignore[arg-type]
     return signal._replace(fat=signal.fat * u(0, 0.1)) if u() < 0.5 else signal
 
 
-def _pd(rng: np.random.Generator, parameters: object, field: float) -> TissueSignal:
+def _pd(rng: np.random.Generator, parameters: object, _field: float) -> TissueSignal:
     u = rng.uniform
     spin = Acquisition(echo_time_ms=u(10, 45), repetition_time_ms=u(1800, 4000), echo_train_length=int(u(4, 12)))
     return tissue_signal(parameters, spin, pulse=Pulse.SPIN_ECHO)  # type: ignore[arg-type]

@@ -4,16 +4,34 @@ from __future__ import annotations
 
 import hashlib
 import warnings
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import tomli_w
 import torch
 from torch import nn
 
+from spondyl.core import Structure
+from spondyl.models.card import CARD_VERSION
+from spondyl.training.anatomies import list_anatomies
 from spondyl.training.networks import N_CODES, N_STRUCTURES, SpineUNet
+from spondyl.training.synthesis import IN_PLANE_MM, SLICE_MM
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
+
+TASK = (
+    "Outlines vertebral bodies, posterior elements, discs, canal, cord and sacrum, and lesion candidates, on one MR "
+    "image"
+)
+
+LIMITS = [
+    "Research use only, not for clinical diagnosis.",
+    "Trained on synthetic patients alone: how it fares on a hospital's patients must be measured there.",
+    "Tuned for adult lumbar and lower thoracic spines on sagittal images; cervical spines were a few percent of "
+    "training.",
+    "Metal, severe deformity and operated spines were not in training.",
+]
 
 
 class _Probabilities(nn.Module):
@@ -70,12 +88,21 @@ def export_onnx(network: SpineUNet, path: Path, *, half: bool = True) -> str:
     import onnx
 
     example = (torch.zeros(1, 2, 8, 64, 64), torch.eye(N_CODES)[:1])
-    names = {"image": {2: "left", 3: "inferior", 4: "posterior"}, "probabilities": {2: "left", 3: "inferior", 4: "posterior"}}
+    names = {
+        "image": {2: "left", 3: "inferior", 4: "posterior"},
+        "probabilities": {2: "left", 3: "inferior", 4: "posterior"},
+    }
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         torch.onnx.export(
-            _Probabilities(network).eval(), example, str(path), input_names=["image", "code"], dynamo=False,
-            output_names=["probabilities"], dynamic_axes=names, opset_version=17,
+            _Probabilities(network).eval(),
+            example,
+            str(path),
+            input_names=["image", "code"],
+            dynamo=False,
+            output_names=["probabilities"],
+            dynamic_axes=names,
+            opset_version=17,
         )
     if half:
         model = onnx.load(str(path))
@@ -101,3 +128,56 @@ def _halve(model: Any) -> None:
         graph.initializer.append(stored)
     for node in reversed(casts):
         graph.node.insert(0, node)
+
+
+def write_model(checkpoint: Path, folder: Path, *, name: str, version: str, anatomies: Path) -> Path:
+    """Export a checkpoint with its card.
+
+    Parameters
+    ----------
+    checkpoint : Path
+        Written by `spondyl.training.segmentation.train`.
+    folder : Path
+        Where card and graph are written.
+    name, version : str
+        Of the model.
+    anatomies : Path
+        The anatomies it was trained on, to count them.
+
+    Returns
+    -------
+    Path
+        The card.
+    """
+    network, state = load_average(checkpoint)
+    folder.mkdir(parents=True, exist_ok=True)
+    graph = folder / f"{name}.onnx"
+    digest = export_onnx(network, graph)
+    seeds = [int(p.stem) for p in list_anatomies(anatomies)]
+    table = {
+        "card_version": CARD_VERSION,
+        "model": {"name": name, "version": version, "task": TASK, "weights": graph.name, "sha256": digest},
+        "input": {
+            "channels": ["robustly scaled intensity", "intensity relative to its neighborhood", "kind of contrast"],
+            "spacing_mm": [sum(SLICE_MM) / 2, IN_PLANE_MM, IN_PLANE_MM],
+            "slice_range_mm": list(SLICE_MM),
+            "multiple": list(SpineUNet.multiple),
+        },
+        "output": {
+            "structures": [s.name.lower() for s in Structure],
+            "lesion_classes": ["normal", "benign", "malignant"],
+        },
+        "training": {
+            "data": "synthetic patients of spondyl.phantom alone; no real image was seen",
+            "anatomies": len(seeds),
+            "seeds": [min(seeds), max(seeds)],
+            "steps": int(state["step"]),
+            "hours": round(float(state["seconds"]) / 3600, 2),
+            "device": "CUDA" if torch.cuda.is_available() else "CPU",
+            "parameters": sum(p.numel() for p in network.parameters()),
+        },
+        "limits": LIMITS,
+    }
+    card = folder / f"{name}.toml"
+    card.write_text(tomli_w.dumps(table), encoding="utf-8")
+    return card

@@ -5,9 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import torch
+from monai.losses import DiceLoss
 from torch.nn import functional
 
-from spondyl.training.networks import N_LESION_CLASSES, N_STRUCTURES
+from spondyl.core import Structure
+from spondyl.training.networks import CLASS_SHARES, N_LESION_CLASSES, N_STRUCTURES
 from spondyl.training.synthesis import IGNORED
 
 if TYPE_CHECKING:
@@ -16,7 +18,9 @@ if TYPE_CHECKING:
 DICE_SMOOTHING_VOXELS = 50.0
 """Keeps the Dice loss of a class that is hardly there from shouting. Chosen by us."""
 
-LESION_CLASS_WEIGHTS = (0.6, 2.0, 2.0)
+_DICE = DiceLoss(include_background=False, batch=True, smooth_nr=DICE_SMOOTHING_VOXELS, smooth_dr=DICE_SMOOTHING_VOXELS)
+
+LESION_CLASS_WEIGHTS = (0.25, 3.0, 4.0)
 """Cross-entropy weights of normal, benign and malignant voxels: lesions are rare. Chosen by us."""
 
 
@@ -41,13 +45,10 @@ def soft_dice_loss(probabilities: Tensor, target: Tensor, valid: Tensor | None =
     truth = functional.one_hot(target.clamp(0, n - 1), n).movedim(-1, 1).to(probabilities.dtype)
     if valid is not None:
         truth, probabilities = truth * valid[:, None], probabilities * valid[:, None]
-    axes = (0, *range(2, probabilities.ndim))
-    both, total = (probabilities * truth).sum(axes), (probabilities + truth).sum(axes)
-    dice = (2 * both + DICE_SMOOTHING_VOXELS) / (total + DICE_SMOOTHING_VOXELS)
-    return 1 - dice[1:].mean()
+    return _DICE(probabilities, truth)
 
 
-def segmentation_loss(logits: Tensor, structure: Tensor, lesion: Tensor) -> Tensor:
+def segmentation_loss(logits: Tensor, structure: Tensor, lesion: Tensor, *, balance: float = 0.0) -> Tensor:
     """Give the loss of both heads.
 
     Parameters
@@ -58,6 +59,9 @@ def segmentation_loss(logits: Tensor, structure: Tensor, lesion: Tensor) -> Tens
         True structures; `IGNORED` where a data set does not outline them.
     lesion : Tensor of int64, shape (batch, ...)
         True lesion classes; `IGNORED` where they are not known.
+    balance : float, optional
+        Exponent of the inverse class share that weights the structures' cross-entropy: above zero a young network
+        leaves the all-background answer sooner, at zero an old one outlines without fattening.
 
     Returns
     -------
@@ -65,9 +69,12 @@ def segmentation_loss(logits: Tensor, structure: Tensor, lesion: Tensor) -> Tens
         Weighted sum of cross-entropy and Dice.
     """
     anatomy, disease = logits.float().split([N_STRUCTURES, N_LESION_CLASSES], dim=1)
-    loss = _head(anatomy, structure, None)
+    shares = logits.new_tensor(CLASS_SHARES[:N_STRUCTURES], dtype=torch.float32)
+    loss = _head(anatomy, structure, shares**-balance if balance > 0 else None)
+    # Candidates are sought in the spine alone; the body around it would only drown the few lesion voxels.
+    lesion = torch.where((structure == Structure.BACKGROUND) & (lesion == 0), IGNORED, lesion)
     if bool((lesion != IGNORED).any()):
-        loss = loss + 0.5 * _head(disease, lesion, logits.new_tensor(LESION_CLASS_WEIGHTS, dtype=torch.float32))
+        loss = loss + _head(disease, lesion, logits.new_tensor(LESION_CLASS_WEIGHTS, dtype=torch.float32))
     return loss
 
 

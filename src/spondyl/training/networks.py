@@ -16,13 +16,11 @@ N_LESION_CLASSES = 3
 N_CODES = 4
 
 CLASS_SHARES = (0.85, 0.03, 0.012, 0.02, 0.018, 0.025, 0.005, 0.01, 0.03, 0.97, 0.015, 0.015)
-"""Typical share of each output class; where training starts, so that it need not first learn that most is background."""
+"""Typical share of each output class. Training starts there, so that it need not first learn what is common."""
 
 
 def _block(n_in: int, n_out: int, stride: tuple[int, int, int] = (1, 1, 1)) -> nn.Sequential:
-    return nn.Sequential(
-        nn.Conv3d(n_in, n_out, 3, stride, 1, bias=False), nn.BatchNorm3d(n_out), nn.ReLU(inplace=True)
-    )
+    return nn.Sequential(nn.Conv3d(n_in, n_out, 3, stride, 1, bias=False), nn.BatchNorm3d(n_out), nn.ReLU(inplace=True))
 
 
 class SpineUNet(nn.Module):
@@ -64,8 +62,7 @@ class SpineUNet(nn.Module):
             nn.ReLU(inplace=True),
         )
         self.out = nn.Conv3d(head, N_STRUCTURES + N_LESION_CLASSES, (1, 3, 3), padding=(0, 1, 1))
-        with torch.no_grad():
-            self.out.bias.copy_(torch.tensor(CLASS_SHARES).log())
+        self.out.bias = nn.Parameter(torch.tensor(CLASS_SHARES).log())
 
     def forward(self, image: torch.Tensor, code: torch.Tensor) -> torch.Tensor:
         """Compute logits.

@@ -121,7 +121,7 @@ def _sample_pose(anatomy: StoredAnatomy, rng: np.random.Generator) -> Pose:
     size = np.asarray(anatomy.tissue.shape) * spacing
     slice_mm = u(*SLICE_MM)
     center = _column_point(anatomy, rng) * spacing if u() < 0.88 else np.array([u(0, s) for s in size])
-    center = center + [u(-10, 10), 0, u(-30, 30)]
+    center = center + np.array([u(-10, 10), 0, u(-30, 30)])
     half = np.array([PATCH_SHAPE[0] * slice_mm, PATCH_SHAPE[1] * IN_PLANE_MM, PATCH_SHAPE[2] * IN_PLANE_MM]) / 2
     if u() < 0.65:
         center[1:] = np.clip(center[1:], half[1:] * 0.9, np.maximum(size[1:] - half[1:] * 0.9, half[1:] * 0.9))
@@ -141,7 +141,9 @@ def _column_point(anatomy: StoredAnatomy, rng: np.random.Generator) -> np.ndarra
         if len(found):
             return found.mean(0) * 4 + [0, rng.uniform(-45, 30), 0]
     row = rng.integers(0, n_rows)
-    near = np.argwhere(np.isin(thin[:, min(row // 4, thin.shape[1] - 1)], (Structure.BODY, Structure.S1, Structure.SACRUM)))
+    near = np.argwhere(
+        np.isin(thin[:, min(row // 4, thin.shape[1] - 1)], (Structure.BODY, Structure.S1, Structure.SACRUM))
+    )
     if not len(near):
         return np.asarray(anatomy.structure.shape) / 2
     left, posterior = near.mean(0) * 4
@@ -187,9 +189,9 @@ def _render(
     size = local.new_tensor(values.shape[1:])[:, None, None, None]
     half = pose.thickness_mm / 4 / SPACING_MM[0]
     axis = local.new_tensor(pose.matrix[:, 0] / np.linalg.norm(pose.matrix[:, 0]))[:, None, None, None] * half
-    signal = sum(_interpolate(values, local + s * axis, size) for s in (-1, 1)) / 2
+    signal = (_interpolate(values, local - axis, size) + _interpolate(values, local + axis, size)) / 2
     nearest = local.round().long()
-    i, j, k = (nearest[a].clamp(0, int(size[a])- 1) for a in range(3))
+    i, j, k = (nearest[a].clamp(0, int(size[a]) - 1) for a in range(3))
     return signal, structure[i, j, k].long(), lesion[i, j, k].long(), outside
 
 

@@ -1,0 +1,49 @@
+"""The command line of training hands over what it was given."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from spondyl.training import __main__, anatomies, export, segmentation
+
+
+@pytest.fixture
+def called(monkeypatch):
+    """Make a dict of what the parts were called with."""
+    calls = {}
+    for module, name in ((anatomies, "make_anatomies"), (segmentation, "train"), (export, "write_model")):
+        monkeypatch.setattr(module, name, lambda *a, _name=name, **k: calls.update({_name: (a, k)}))
+    return calls
+
+
+def _run(monkeypatch, *words):
+    monkeypatch.setattr("sys.argv", ["training", *words])
+    __main__.main()
+
+
+def test_anatomies_are_made_for_the_seeds_asked_for(called, monkeypatch):
+    _run(monkeypatch, "anatomies", "there", "--first", "5", "--count", "3")
+    assert called["make_anatomies"] == ((Path("there"), range(5, 8)), {})
+
+
+def test_a_run_keeps_the_settings_that_are_not_named(called, monkeypatch):
+    _run(monkeypatch, "segmentation", "there", "--out", "here", "--steps", "7", "--batch-size", "3")
+    (folder, out, settings), _ = called["train"]
+    assert (folder, out) == (Path("there"), Path("here"))
+    assert settings == segmentation.TrainingSettings(steps=7, batch_size=3)
+
+
+def test_an_export_reads_the_checkpoint_of_the_run(called, monkeypatch):
+    _run(monkeypatch, "export", "run", "--anatomies", "there", "--out", "here", "--name", "small")
+    (checkpoint, out), rest = called["write_model"]
+    assert (checkpoint, out) == (Path("run/checkpoint.pt"), Path("here"))
+    assert rest == {"name": "small", "version": "1", "anatomies": Path("there")}
+
+
+def test_a_part_must_be_named(called, monkeypatch, capsys):
+    with pytest.raises(SystemExit):
+        _run(monkeypatch)
+    assert "required" in capsys.readouterr().err
+    assert not called
