@@ -11,7 +11,7 @@ from spondyl.lesions import LesionSettings, find_lesions
 GRID = Grid((16, 120, 60), np.array([[4.0, 0, 0, -30], [0, 0, 1.5, -40], [0, -1.5, 0, 90], [0, 0, 0, 1]]))
 BODIES_MM = {1: (0.0, 0.0, 55.0), 2: (0.0, 0.0, 15.0), 3: (0.0, 0.0, -25.0)}
 LEVELS = {1: "L2", 2: "L3", 3: "L4"}
-BIG, SMALL, CANAL_SIDE = (0.0, 0.0, 55.0), (6.0, 2.0, 15.0), (0.0, 22.0, -25.0)
+BIG, SMALL, EPIDURAL, MUSCLE = (0.0, 0.0, 55.0), (6.0, 2.0, 15.0), (0.0, 23.0, -5.0), (0.0, 40.0, 15.0)
 
 
 def _places():
@@ -36,6 +36,7 @@ def _case(spots, *, images=(Sequence.T1, Sequence.DWI)):
         where = _ball(center, radius)
         malignant[where], benign[where] = m, b
     structures = np.where(instances > 0, Structure.BODY, Structure.BACKGROUND)
+    structures[(np.abs(_places() - (0, 23, 15)) <= (10, 8, 60)).all(-1)] = Structure.CANAL
     return Case(
         "case-0a1b2c3d",
         {s: Image(np.zeros(GRID.shape), GRID, s) for s in images},
@@ -83,13 +84,18 @@ def test_thresholds_decide_what_is_reported(change, count):
     assert case.labels["lesions"].array.max() == count
 
 
-def test_a_candidate_far_from_bone_is_no_candidate():
-    near = find_lesions(_case({(CANAL_SIDE, 9): (0.9, 0.0)}), LesionSettings())
-    assert [x.level for x in near.lesions] == ["L4"]
-    far = _case({((0.0, 36.0, 15.0), 8): (0.9, 0.0)})
-    assert find_lesions(far, LesionSettings()).lesions == ()
-    beside = find_lesions(far, LesionSettings(reach_mm=40.0))
-    assert [(x.level, x.vertebra_instance) for x in beside.lesions] == [(None, None)]
+def test_bone_and_canal_are_searched_and_soft_tissue_is_not():
+    spots = {(EPIDURAL, 6): (0.9, 0.0), (MUSCLE, 8): (0.9, 0.0)}
+    case = find_lesions(_case(spots), LesionSettings())
+    (epidural,) = case.lesions
+    np.testing.assert_allclose(epidural.centroid_lps_mm, EPIDURAL, atol=1.5)
+    assert (epidural.level, epidural.vertebra_instance) == (None, None)
+    assert case.maps["saliency"].array[_ball(MUSCLE, 8)].max() == 0
+
+
+def test_a_candidate_in_bone_and_canal_belongs_to_the_vertebra():
+    case = find_lesions(_case({((0.0, 14.0, -25.0), 9): (0.9, 0.0)}), LesionSettings())
+    assert [x.level for x in case.lesions] == ["L4"]
 
 
 def test_small_candidates_are_said_to_be_unreliable():
@@ -112,9 +118,7 @@ def test_no_probability_gives_no_lesion_and_an_empty_map():
     assert case.maps["saliency"].array.max() == 0
 
 
-@pytest.mark.parametrize(
-    "change", [{"threshold": 0.0}, {"min_probability": 1.2}, {"min_volume_mm3": -1.0}, {"reach_mm": -2.0}]
-)
+@pytest.mark.parametrize("change", [{"threshold": 0.0}, {"min_probability": 1.2}, {"min_volume_mm3": -1.0}])
 def test_settings_out_of_range_are_refused(change):
     with pytest.raises(SettingsError, match="lesions wants"):
         LesionSettings(**change)

@@ -212,7 +212,7 @@ class Frame:
 
     instance: Instance
     number: int
-    _groups: list[Dataset] | None = field(default=None, repr=False)
+    _groups: list[Dataset] | None = field(default=None, init=False, repr=False)
 
     @property
     def groups(self) -> list[Dataset]:
@@ -331,10 +331,12 @@ class Frame:
 
         Parameters
         ----------
-        group, element : int
-            Group, and element without its block number.
+        group : int
+            Group.
         creator : str
             Private creator.
+        element : int
+            Element without its block number.
 
         Returns
         -------

@@ -11,7 +11,13 @@ from spondyl.models import ModelCard, OpenVinoNetwork, parse_card
 
 
 def packaged_folder() -> Path:
-    """Give the folder of the weights that come with the package."""
+    """Give the folder of the weights that come with the package.
+
+    Returns
+    -------
+    Path
+        A folder of cards and graphs.
+    """
     return Path(str(resources.files("spondyl.models") / "weights"))
 
 

@@ -18,7 +18,15 @@ if TYPE_CHECKING:
 
     from spondyl.core import Grid, Vertebra
 
-BONE = (Structure.BODY, Structure.CORTEX, Structure.POSTERIOR, Structure.S1, Structure.SACRUM)
+SOUGHT_IN = (
+    Structure.BODY,
+    Structure.CORTEX,
+    Structure.POSTERIOR,
+    Structure.S1,
+    Structure.SACRUM,
+    Structure.CANAL,
+)
+"""Structures in which candidates are sought: bone, and the canal for its epidural space."""
 
 SMALL_MM3 = 1000.0
 """Lesions below 1 mL are reported apart: detection below it is unreliable everywhere (Wuts 2025)."""
@@ -36,8 +44,6 @@ class LesionSettings:
         Mean probability from which a candidate is reported.
     min_volume_mm3 : float
         Smallest candidate.
-    reach_mm : float
-        How far beyond bone a candidate may grow.
 
     Raises
     ------
@@ -48,12 +54,11 @@ class LesionSettings:
     threshold: float = 0.5
     min_probability: float = 0.62
     min_volume_mm3: float = 200.0
-    reach_mm: float = 6.0
 
     def __post_init__(self) -> None:
         shares = 0 < self.threshold < 1 and 0 <= self.min_probability <= 1
-        if not shares or self.min_volume_mm3 < 0 or self.reach_mm < 0:
-            msg = "lesions wants threshold and min_probability from 0 to 1, min_volume_mm3 and reach_mm of 0 or more"
+        if not shares or self.min_volume_mm3 < 0:
+            msg = "lesions wants threshold and min_probability from 0 to 1, and min_volume_mm3 of 0 or more"
             raise SettingsError(msg)
 
 
@@ -76,8 +81,7 @@ def find_lesions(case: Case, settings: LesionSettings) -> Case:
     grid = structures.grid
     malignant, benign = case.maps["malignant"].array, case.maps["benign"].array
     any_lesion = malignant + benign
-    near = _near_bone(structures.array, grid, settings.reach_mm)
-    saliency = np.where(near, any_lesion, 0).astype(np.float32)
+    saliency = np.where(np.isin(structures.array, SOUGHT_IN), any_lesion, 0).astype(np.float32)
     labels, n = cc3d.connected_components(saliency > settings.threshold, connectivity=18, return_N=True)
     used = tuple(r.value for r in case.images if r not in (Sequence.DWI, Sequence.ADC))
     found = []
@@ -105,7 +109,7 @@ def find_lesions(case: Case, settings: LesionSettings) -> Case:
         __version__,
         asdict(settings),
         methods=(
-            "Lesion candidates are connected voxels in or near bone that the same network, shown lesions of synthetic "
+            "Lesion candidates are connected voxels of bone or canal that the same network, shown lesions of synthetic "
             "patients alone, holds for malignant or benign; class probabilities are their means over the candidate."
         ),
     )
@@ -119,17 +123,6 @@ def find_lesions(case: Case, settings: LesionSettings) -> Case:
         text = "Candidates below 1 mL are listed, but are unreliable at this size."
         case = case.flagged(QualityFlag("small_candidates", text, severity="info"))
     return case
-
-
-def _near_bone(structures: NDArray[np.uint16], grid: Grid, reach_mm: float) -> NDArray[np.bool_]:
-    bone = np.isin(structures, BONE)
-    if not bone.any():
-        return bone
-    radius = [max(0, int(reach_mm / s)) for s in grid.spacing_mm]
-    for axis, r in enumerate(radius):
-        if r:
-            bone = ndimage.maximum_filter1d(bone.astype(np.uint8), 2 * r + 1, axis=axis) > 0
-    return bone
 
 
 def _host(instances: NDArray[np.uint16], vertebrae: tuple[Vertebra, ...]) -> Vertebra | None:

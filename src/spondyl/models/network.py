@@ -34,7 +34,20 @@ class Network(Protocol):
         """Hash of its weights."""
 
     def predict(self, channels: NDArray[np.float32], code: ContrastCode) -> NDArray[np.float32]:
-        """Give probabilities, shape (classes, n_left, n_inferior, n_posterior), of one volume's input channels."""
+        """Run the network on a whole volume.
+
+        Parameters
+        ----------
+        channels : ndarray of float32, shape (2, n_left, n_inferior, n_posterior)
+            Input channels; any size.
+        code : ContrastCode
+            Kind of contrast.
+
+        Returns
+        -------
+        ndarray of float32, shape (classes, n_left, n_inferior, n_posterior)
+            Softmax over the structures, then softmax over the lesion classes.
+        """
 
 
 class OpenVinoNetwork:

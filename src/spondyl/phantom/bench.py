@@ -150,6 +150,26 @@ def _axis_positions(subject: Grid, grid: Grid) -> tuple[list[Array], list[Array]
 
 
 def set_up(subject: Subject, protocol: Protocol, grid: Grid, rng: np.random.Generator, settings: Artifacts) -> Bench:
+    """Prepare what all images of one series share.
+
+    Parameters
+    ----------
+    subject : Subject
+        The patient, cut along the slices.
+    protocol : Protocol
+        What is scanned.
+    grid : Grid
+        The series' grid.
+    rng : numpy.random.Generator
+        Source of drift, filtering and fields.
+    settings : Artifacts
+        How strongly imperfections show.
+
+    Returns
+    -------
+    Bench
+        Ready to receive.
+    """
     objects, pixels = _axis_positions(subject.grid, grid)
     phase = _phase_axis(protocol)
     readout = 3 - phase
@@ -213,7 +233,22 @@ def _noise_matrix(grid: Grid, axis: int, protocol: Protocol, filtering: float) -
 
 
 def coarse_positions(grid: Grid, step: int = 6) -> tuple[Array, tuple[Array, ...]]:
-    """LPS positions on every `step`-th pixel in plane, and the matrices that fill the pixels between."""
+    """Give positions on a coarse lattice in plane, and what fills the pixels between.
+
+    Parameters
+    ----------
+    grid : Grid
+        The slices.
+    step : int, optional
+        Pixels between positions.
+
+    Returns
+    -------
+    lps_mm : ndarray, shape (n_slices, n, m, 3)
+        LPS positions.
+    fill : tuple of ndarray
+        For each in-plane axis the matrix that interpolates from its lattice to its pixels.
+    """
     nodes = [np.arange(grid.shape[0], dtype=float)]
     fill = []
     for n in grid.shape[1:]:

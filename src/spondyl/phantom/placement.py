@@ -50,12 +50,33 @@ class Landmarks:
     column_lps_mm: tuple[float, float, float]
 
     def back_y_mm(self, z_mm: Array) -> Array:
-        """Give the skin of the back (y, LPS mm) at heights in LPS mm."""
+        """Give the skin of the back.
+
+        Parameters
+        ----------
+        z_mm : ndarray
+            Heights (z, LPS mm).
+
+        Returns
+        -------
+        ndarray
+            Where the skin lies (y, LPS mm), in the shape of `z_mm`.
+        """
         return np.interp(z_mm, self.z_mm, self.back_mm)
 
     def front_distance_mm(self, lps_mm: Array) -> Array:
-        """Give how far in front of the vertebral bodies positions lie, in mm; shape of `lps_mm` without its last
-        axis."""
+        """Give how far in front of the vertebral bodies positions lie.
+
+        Parameters
+        ----------
+        lps_mm : ndarray, shape (..., 3)
+            Positions in LPS mm.
+
+        Returns
+        -------
+        ndarray, shape (...)
+            Distance in mm; negative behind them.
+        """
         slope, offset = self.front_line
         distance: Array = (slope * lps_mm[..., 2] + offset - lps_mm[..., 1]) / np.hypot(1.0, slope)
         return distance

@@ -166,7 +166,13 @@ class TissueParameters:
 
 
 def texture_levels_sd() -> NDArray[np.float32]:
-    """Give the texture scale in standard deviations, shape (N_TEXTURE_LEVELS,)."""
+    """Give the texture scale.
+
+    Returns
+    -------
+    ndarray of float32, shape (N_TEXTURE_LEVELS,)
+        Standard deviations of each level.
+    """
     return np.linspace(-TEXTURE_SPAN_SD, TEXTURE_SPAN_SD, N_TEXTURE_LEVELS, dtype=np.float32)
 
 
