@@ -10,7 +10,7 @@ NORMAL_COUNT_SHARE = 0.89
 """Share of spines that are counted right from the sacrum: 32 of 418 had a numeric variant, 14 more a transitional
 vertebra (Tins 2016, doi 10.1007/s13244-016-0468-7)."""
 
-UNCERTAIN_BELOW = 0.8
+UNCERTAIN_BELOW = 0.75
 """A level less probable than this is marked uncertain. Chosen by us."""
 
 

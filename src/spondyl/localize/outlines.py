@@ -32,6 +32,8 @@ class Outlines:
         Values of `Structure`.
     body : ndarray of float32, shape of the box
         Probability of vertebral body, cortex included.
+    s1 : ndarray of float32, shape of the box
+        Probability of the first sacral body.
     uncertainty, benign, malignant : ndarray of float32, shape of the box
         Voxel uncertainty, and probability of lesion classes.
     """
@@ -40,6 +42,7 @@ class Outlines:
     box: tuple[slice, slice, slice]
     structures: NDArray[np.uint8]
     body: NDArray[np.float32]
+    s1: NDArray[np.float32]
     uncertainty: NDArray[np.float32]
     benign: NDArray[np.float32]
     malignant: NDArray[np.float32]
@@ -80,7 +83,7 @@ def outline(prediction: Prediction, grid: Grid, *, cortex_share: float) -> Outli
     spread = resample(prediction.disagreement, prediction.grid, part)
     uncertainty = np.clip(np.maximum(entropy, 2 * spread), 0, 1).astype(np.float32)
     benign, malignant = (resample(prediction.lesions[i], prediction.grid, part) for i in (1, 2))
-    return Outlines(turned, box, structures, body.astype(np.float32), uncertainty, benign, malignant)
+    return Outlines(turned, box, structures, body.astype(np.float32), p[Structure.S1], uncertainty, benign, malignant)
 
 
 def _spine_box(prediction: Prediction, grid: Grid) -> tuple[slice, slice, slice] | None:

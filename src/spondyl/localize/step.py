@@ -49,11 +49,15 @@ LOOKED_AT = (
 )
 """Sequences the network may look at, in order of preference; diffusion images are too coarse for outlines."""
 
-MIN_SACRUM_MM3 = 4000.0
-"""Volume of S1 from which it counts as seen; a whole one has 15,000 to 25,000. Chosen by us."""
+MIN_SACRUM_MM3 = 1200.0
+"""Volume of S1 from which it counts as seen, even if the field of view cuts it. Chosen by us: a whole one has 15,000 to
+25,000."""
 
-FULL_SACRUM_MM3 = 9000.0
-"""Volume from which it counts as surely seen. Chosen by us."""
+CLEAR_SACRUM_MM3 = 3000.0
+"""Volume of S1 from which its size leaves no doubt. Chosen by us."""
+
+CLEAR_PROBABILITY = 0.85
+"""Mean probability of S1 inside its outline that a clearly seen one has. Chosen by us."""
 
 
 @dataclass(frozen=True)
@@ -159,33 +163,48 @@ class _Column:
 
     bodies: NDArray[np.uint16]
     centers_mm: NDArray[np.float64]
-    sacrum_mm3: float
+    sacrum_confidence: float
     confidences: list[float]
+
+    @property
+    def has_sacrum(self) -> bool:
+        return self.sacrum_confidence > 0
 
 
 def _column(outlines: Outlines, settings: LocalizeSettings) -> _Column | None:
     spacing = outlines.grid.spacing_mm
-    voxel = float(np.prod(spacing))
     mask = np.isin(outlines.structures, (Structure.BODY, Structure.CORTEX))
     bodies = order_chain(split_bodies(mask, spacing), spacing, ChainLimits())
     bodies = _believed(bodies, outlines.body, settings.min_confidence)
     n = int(bodies.max())
     if n < settings.min_bodies:
         return None
-    s1 = _largest(outlines.structures == Structure.S1)
     centers = [np.array(c) * spacing for c in ndimage.center_of_mass(bodies > 0, bodies, range(1, n + 1))]
-    sacrum = float(s1.sum()) * voxel
-    if sacrum >= MIN_SACRUM_MM3:
-        place = np.array(ndimage.center_of_mass(s1)) * spacing
-        if 8 < np.linalg.norm(place - centers[-1]) < 60 and place[1] > centers[-1][1]:
-            bodies[s1] = n + 1
-            centers.append(place)
-        else:
-            sacrum = 0.0
-    else:
-        sacrum = 0.0
     confidences = [float(outlines.body[bodies == i].mean()) for i in range(1, n + 1)]
-    return _Column(bodies, np.array(centers), sacrum, confidences)
+    s1 = _first_sacral_body(outlines.structures == Structure.S1, spacing, centers[-1])
+    if s1 is None:
+        return _Column(bodies, np.array(centers), 0.0, confidences)
+    bodies[s1] = n + 1
+    centers.append(np.array(ndimage.center_of_mass(s1)) * spacing)
+    size = float(s1.sum()) * float(np.prod(spacing)) / CLEAR_SACRUM_MM3
+    clarity = float(outlines.s1[s1].mean()) / CLEAR_PROBABILITY
+    return _Column(bodies, np.array(centers), float(min(1.0, size) * min(1.0, clarity)), confidences)
+
+
+def _first_sacral_body(
+    mask: NDArray[np.bool_], spacing_mm: tuple[float, float, float], above_mm: NDArray[np.float64]
+) -> NDArray[np.bool_] | None:
+    """The part of the S1 mask that lies next below the lowest body; None where there is none."""
+    labels, n = cc3d.connected_components(mask, connectivity=6, return_N=True)
+    voxel, best = float(np.prod(spacing_mm)), None
+    for i in range(1, n + 1):
+        part = labels == i
+        step = np.array(ndimage.center_of_mass(part)) * spacing_mm - above_mm
+        distance = float(np.linalg.norm(step))
+        near = 8 < distance < ChainLimits().max_gap_mm and step[1] > 0
+        if near and part.sum() * voxel >= MIN_SACRUM_MM3 and (best is None or part.sum() > best.sum()):
+            best = part
+    return best
 
 
 def _believed(bodies: NDArray[np.uint16], probability: NDArray[np.float32], least: float) -> NDArray[np.uint16]:
@@ -199,33 +218,23 @@ def _believed(bodies: NDArray[np.uint16], probability: NDArray[np.float32], leas
     return renumber[bodies]
 
 
-def _largest(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    labels, n = cc3d.connected_components(mask, connectivity=6, return_N=True)
-    if n == 0:
-        return mask
-    sizes = np.bincount(labels.ravel())
-    sizes[0] = 0
-    return labels == int(sizes.argmax())
-
-
 def _levels(column: _Column, n_bodies: int) -> list[LevelGuess]:
     steps = np.linalg.norm(np.diff(column.centers_mm, axis=0), axis=1)
     gap_free = len(steps) == 0 or bool((steps < 1.6 * np.median(steps)).all())
-    confidence = float(np.clip(column.sacrum_mm3 / FULL_SACRUM_MM3, 0, 1))
-    return count_from_sacrum(n_bodies, confidence, gap_free=gap_free)
+    return count_from_sacrum(n_bodies, column.sacrum_confidence, gap_free=gap_free)
 
 
 def _with_findings(case: Case, image: Image, outlines: Outlines, column: _Column) -> Case:
     spacing, n_bodies = outlines.grid.spacing_mm, len(column.confidences)
     levels = _levels(column, n_bodies)
-    names = [g.level for g in levels] + (["S1"] if column.sacrum_mm3 else [])
+    names = [g.level for g in levels] + (["S1"] if column.has_sacrum else [])
     structures = outlines.structures.copy()
     structures[np.isin(structures, (Structure.BODY, Structure.CORTEX)) & (column.bodies == 0)] = Structure.BACKGROUND
     structures[(structures == Structure.S1) & (column.bodies != len(names))] = Structure.SACRUM
     line = Column(column.centers_mm)
     arches = assign_arches(structures == Structure.POSTERIOR, line, spacing, n_bodies)
-    discs = assign_discs(structures == Structure.DISC, line, spacing, len(names) if column.sacrum_mm3 else n_bodies)
-    if column.sacrum_mm3:
+    discs = assign_discs(structures == Structure.DISC, line, spacing, len(names) if column.has_sacrum else n_bodies)
+    if column.has_sacrum:
         discs[discs == len(names)] = 0
     vertebrae = tuple(
         _vertebra(number, guess, column, outlines) for number, guess in enumerate([*levels, *_s1(column)], start=1)
@@ -263,9 +272,9 @@ def _with_findings(case: Case, image: Image, outlines: Outlines, column: _Column
 
 
 def _s1(column: _Column) -> list[LevelGuess]:
-    if not column.sacrum_mm3:
+    if not column.has_sacrum:
         return []
-    confidence = float(np.clip(column.sacrum_mm3 / FULL_SACRUM_MM3, 0, 1))
+    confidence = column.sacrum_confidence
     return [
         LevelGuess("S1", confidence, uncertain=confidence < 0.8, reason="" if confidence >= 0.8 else "S1 is cut off")
     ]
@@ -292,7 +301,7 @@ def _vertebra(number: int, guess: LevelGuess, column: _Column, outlines: Outline
 
 
 def _flagged(case: Case, column: _Column, levels: list[LevelGuess]) -> Case:
-    if not column.sacrum_mm3:
+    if not column.has_sacrum:
         text = "The first sacral body was not found in the images, so vertebrae could not be named; check their levels."
         case = case.flagged(QualityFlag("level_unknown", text))
     elif any(g.uncertain for g in levels):
