@@ -11,6 +11,7 @@ from spondyl.io.weights import load_network, read_card
 from spondyl.models import ContrastCode
 from spondyl.training import export
 from spondyl.training.export import export_onnx, load_average, write_model
+from spondyl.training.segmentation import SETTINGS_FILE
 from spondyl.training.networks import N_CODES, N_STRUCTURES
 
 pytest.importorskip("onnx")
@@ -32,6 +33,7 @@ def network(small_network):
 def checkpoint(network, tmp_path):
     path = tmp_path / "checkpoint.pt"
     torch.save({"average": network.state_dict(), "step": 1234, "seconds": 5400.0}, path)
+    (tmp_path / SETTINGS_FILE).write_text("seed = 3\n")
     return path
 
 

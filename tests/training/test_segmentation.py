@@ -58,5 +58,5 @@ def test_a_run_goes_on_where_it_stopped(folder, small_network, tmp_path, monkeyp
     assert "resumed at step 2" in caplog.text
     moved = [not torch.equal(after["model"][k], before["model"][k]) for k in before["model"] if k.endswith("weight")]
     assert sum(moved) > 0.9 * len(moved)
-    assert "steps = 4" in (tmp_path / "settings.txt").read_text()
+    assert "steps = 4" in (tmp_path / "settings.toml").read_text()
     assert not list(tmp_path.glob("*.part"))

@@ -10,6 +10,9 @@ NORMAL_COUNT_SHARE = 0.89
 """Share of spines that are counted right from the sacrum: 32 of 418 had a numeric variant, 14 more a transitional
 vertebra (Tins 2016, doi 10.1007/s13244-016-0468-7)."""
 
+UNKNOWN_PROBABILITY = 1 / 17
+"""Probability of the best guess where nothing tells the level: one of the 17 thoracic and lumbar names."""
+
 UNCERTAIN_BELOW = 0.75
 """A level less probable than this is marked uncertain. Chosen by us."""
 
@@ -63,7 +66,7 @@ def count_from_sacrum(n_bodies: int, sacrum_confidence: float, *, gap_free: bool
                 if sacrum_confidence <= 0
                 else "too far from the sacrum to count"
             )
-            guesses.append(LevelGuess(None, 1 / 17, uncertain=True, reason=reason))
+            guesses.append(LevelGuess(None, UNKNOWN_PROBABILITY, uncertain=True, reason=reason))
             continue
         probability = sacrum_confidence * (NORMAL_COUNT_SHARE if gap_free else 0.6)
         reason = ""

@@ -27,7 +27,7 @@ from spondyl.core.anatomy import STRUCTURE_NAMES
 from spondyl.localize.column import Column, assign_arches, assign_discs
 from spondyl.localize.fuse import fuse
 from spondyl.localize.instances import ChainLimits, order_chain, split_bodies
-from spondyl.localize.levels import LevelGuess, count_from_sacrum
+from spondyl.localize.levels import UNCERTAIN_BELOW, LevelGuess, count_from_sacrum
 from spondyl.localize.outlines import Outlines, on_whole_grid, outline
 from spondyl.models import segment
 
@@ -274,10 +274,9 @@ def _with_findings(case: Case, image: Image, outlines: Outlines, column: _Column
 def _s1(column: _Column) -> list[LevelGuess]:
     if not column.has_sacrum:
         return []
-    confidence = column.sacrum_confidence
-    return [
-        LevelGuess("S1", confidence, uncertain=confidence < 0.8, reason="" if confidence >= 0.8 else "S1 is cut off")
-    ]
+    clear = column.sacrum_confidence >= UNCERTAIN_BELOW
+    reason = "" if clear else "S1 is cut off or not clearly seen"
+    return [LevelGuess("S1", column.sacrum_confidence, uncertain=not clear, reason=reason)]
 
 
 def _vertebra(number: int, guess: LevelGuess, column: _Column, outlines: Outlines) -> Vertebra:
@@ -304,8 +303,8 @@ def _flagged(case: Case, column: _Column, levels: list[LevelGuess]) -> Case:
     if not column.has_sacrum:
         text = "The first sacral body was not found in the images, so vertebrae could not be named; check their levels."
         case = case.flagged(QualityFlag("level_unknown", text))
-    elif any(g.uncertain for g in levels):
-        case = case.flagged(QualityFlag("level_uncertain", f"Vertebra levels are uncertain: {levels[-1].reason}."))
+    elif doubts := [g.reason for g in levels if g.uncertain]:
+        case = case.flagged(QualityFlag("level_uncertain", f"Vertebra levels are uncertain: {doubts[0]}."))
     if not any(s in case.images for s in (Sequence.T1, Sequence.STIR, Sequence.T2FS)):
         text = "Neither T1 nor STIR was given; marrow lesions can be missed on the sequences at hand."
         case = case.flagged(QualityFlag("no_marrow_sequence", text))

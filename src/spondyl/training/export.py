@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import tomllib
 import warnings
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,7 @@ from spondyl.core import Structure
 from spondyl.models.card import CARD_VERSION
 from spondyl.training.anatomies import list_anatomies
 from spondyl.training.networks import N_CODES, N_STRUCTURES, SpineUNet
+from spondyl.training.segmentation import SETTINGS_FILE
 from spondyl.training.synthesis import IN_PLANE_MM, SLICE_MM
 
 if TYPE_CHECKING:
@@ -173,7 +175,7 @@ def write_model(checkpoint: Path, folder: Path, *, name: str, version: str, anat
             "seeds": [min(seeds), max(seeds)],
             "steps": int(state["step"]),
             "hours": round(float(state["seconds"]) / 3600, 2),
-            "device": "CUDA" if torch.cuda.is_available() else "CPU",
+            "settings": tomllib.loads((checkpoint.parent / SETTINGS_FILE).read_text(encoding="utf-8")),
             "parameters": sum(p.numel() for p in network.parameters()),
         },
         "limits": LIMITS,

@@ -48,6 +48,26 @@ def soft_dice_loss(probabilities: Tensor, target: Tensor, valid: Tensor | None =
     return _DICE(probabilities, truth)
 
 
+def inside_spine(lesion: Tensor, structure: Tensor) -> Tensor:
+    """Leave healthy tissue around the spine out of the lesion head's loss.
+
+    Candidates are sought in the spine alone; the body around it would only drown the few lesion voxels.
+
+    Parameters
+    ----------
+    lesion : Tensor of int64
+        True lesion classes.
+    structure : Tensor of int64, same shape
+        True structures.
+
+    Returns
+    -------
+    Tensor of int64
+        Lesion classes, `IGNORED` outside spine and lesions.
+    """
+    return torch.where((structure == Structure.BACKGROUND) & (lesion == 0), IGNORED, lesion)
+
+
 def segmentation_loss(logits: Tensor, structure: Tensor, lesion: Tensor, *, balance: float = 0.0) -> Tensor:
     """Give the loss of both heads.
 
@@ -71,8 +91,7 @@ def segmentation_loss(logits: Tensor, structure: Tensor, lesion: Tensor, *, bala
     anatomy, disease = logits.float().split([N_STRUCTURES, N_LESION_CLASSES], dim=1)
     shares = logits.new_tensor(CLASS_SHARES[:N_STRUCTURES], dtype=torch.float32)
     loss = _head(anatomy, structure, shares**-balance if balance > 0 else None)
-    # Candidates are sought in the spine alone; the body around it would only drown the few lesion voxels.
-    lesion = torch.where((structure == Structure.BACKGROUND) & (lesion == 0), IGNORED, lesion)
+    lesion = inside_spine(lesion, structure)
     if bool((lesion != IGNORED).any()):
         loss = loss + _head(disease, lesion, logits.new_tensor(LESION_CLASS_WEIGHTS, dtype=torch.float32))
     return loss

@@ -9,12 +9,13 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import tomli_w
 import torch
 from lightning_fabric import Fabric
 from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
 from spondyl.training.anatomies import list_anatomies, load_anatomy
-from spondyl.training.losses import segmentation_loss
+from spondyl.training.losses import inside_spine, segmentation_loss
 from spondyl.training.networks import N_STRUCTURES, SpineUNet
 from spondyl.training.synthesis import IGNORED, make_patch
 
@@ -23,6 +24,12 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _log = logging.getLogger(__name__)
+
+SETTINGS_FILE = "settings.toml"
+"""Settings of a run, beside its checkpoint."""
+
+LOG_EVERY = 50
+"""Steps between checkpoints and lines of the log."""
 
 BALANCE_EXPONENT = 0.5
 """Exponent of the inverse class share at the first step. Chosen by us: 0 and 1 learnt more slowly."""
@@ -141,6 +148,7 @@ def train(anatomies: Path, out: Path, settings: TrainingSettings) -> Path:
         The checkpoint, with averaged weights.
     """
     out.mkdir(parents=True, exist_ok=True)
+    (out / SETTINGS_FILE).write_text(tomli_w.dumps(asdict(settings)), encoding="utf-8")
     fabric = Fabric(accelerator="auto", devices="auto", precision=settings.precision)  # type: ignore[arg-type]
     fabric.launch()
     fabric.seed_everything(settings.seed, verbose=False)
@@ -167,7 +175,7 @@ def _loop(
     fabric: Fabric, state: dict[str, Any], batches: Iterator, settings: TrainingSettings, checkpoint: Path
 ) -> None:
     model, optimizer, average = state["model"], state["optimizer"], state["average"]
-    overlap, loss_sum, started = np.zeros((N_STRUCTURES + 2, 2)), 0.0, time.monotonic()
+    overlap, losses, started = np.zeros((N_STRUCTURES + 2, 2)), [], time.monotonic()
     while state["step"] < settings.steps:
         for group in optimizer.param_groups:
             group["lr"] = learning_rate(state["step"], settings)
@@ -181,17 +189,16 @@ def _loop(
         optimizer.step()
         state["step"] += 1
         _average(average, model, min(0.995, 1 - 1 / (state["step"] * 0.2 + 1)))
-        loss_sum += float(loss.detach())
-        overlap += _overlap(logits.detach(), structure, lesion)
-        if state["step"] % 50 == 0 or state["step"] == settings.steps:
+        losses.append(float(loss.detach()))
+        overlap += _overlap(logits.detach(), structure, inside_spine(lesion, structure))
+        if state["step"] % LOG_EVERY == 0 or state["step"] == settings.steps:
             now = time.monotonic()
             state["seconds"], started = state["seconds"] + now - started, now
             dice = np.round(overlap[:, 0] / np.maximum(overlap[:, 1], 1), 3)[1:]
-            _log.info("step %d, %.0f s, loss %.3f, dice %s", state["step"], state["seconds"], loss_sum / 50, dice)
-            overlap[:], loss_sum = 0, 0.0
+            _log.info("step %d, %.0f s, loss %.3f, dice %s", state["step"], state["seconds"], np.mean(losses), dice)
+            overlap[:], losses = 0, []
             fabric.save(checkpoint.with_suffix(".part"), state)
             checkpoint.with_suffix(".part").rename(checkpoint)
-    (checkpoint.parent / "settings.txt").write_text("\n".join(f"{k} = {v}" for k, v in asdict(settings).items()) + "\n")
 
 
 @torch.no_grad()

@@ -187,8 +187,8 @@ def _render(
     values = table[:, (tissue.int() * N_INSTANCES + instance.int()).long()]
     local = index - index.new_tensor(first)[:, None, None, None]
     size = local.new_tensor(values.shape[1:])[:, None, None, None]
-    half = pose.thickness_mm / 4 / SPACING_MM[0]
-    axis = local.new_tensor(pose.matrix[:, 0] / np.linalg.norm(pose.matrix[:, 0]))[:, None, None, None] * half
+    across = pose.matrix[:, 0] / np.linalg.norm(pose.matrix[:, 0]) * pose.thickness_mm / 4 / np.asarray(SPACING_MM)
+    axis = local.new_tensor(across)[:, None, None, None]
     signal = (_interpolate(values, local - axis, size) + _interpolate(values, local + axis, size)) / 2
     nearest = local.round().long()
     i, j, k = (nearest[a].clamp(0, int(size[a]) - 1) for a in range(3))
