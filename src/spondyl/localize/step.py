@@ -71,7 +71,8 @@ class LocalizeSettings:
     views : int
         Views of each image; see `spondyl.models.segment`.
     cortex_share : float
-        Part of the cortex' thickness that counts as vertebral body: 1 outlines its outer edge.
+        Part of the cortex' thickness that counts as vertebral body: 1 outlines its outer edge, 0 the marrow. Readers
+        draw between the two; the default fits three public sets of manual outlines best (benchmarks/real_volumes.py).
     min_confidence : float
         Mean probability below which a body is not believed.
     min_bodies : int
@@ -85,7 +86,7 @@ class LocalizeSettings:
 
     max_sequences: int = 4
     views: int = 2
-    cortex_share: float = 1.0
+    cortex_share: float = 0.25
     min_confidence: float = 0.6
     min_bodies: int = 2
 

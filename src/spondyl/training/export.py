@@ -14,6 +14,7 @@ from torch import nn
 from spondyl.core import Structure
 from spondyl.models.card import CARD_VERSION
 from spondyl.training.anatomies import list_anatomies
+from spondyl.training.losses import LESION_CLASS_WEIGHTS
 from spondyl.training.networks import N_CODES, N_STRUCTURES, SpineUNet
 from spondyl.training.segmentation import SETTINGS_FILE
 from spondyl.training.synthesis import IN_PLANE_MM, SLICE_MM
@@ -37,15 +38,22 @@ LIMITS = [
 
 
 class _Probabilities(nn.Module):
-    """The network with its softmax, as it is run."""
+    """The network with its softmax, as it is run.
+
+    Training counted lesion voxels more than normal ones; dividing by those weights gives the probabilities back.
+    """
+
+    weights: torch.Tensor
 
     def __init__(self, network: SpineUNet) -> None:
         super().__init__()
         self.network = network
+        self.register_buffer("weights", torch.tensor(LESION_CLASS_WEIGHTS).reshape(1, -1, 1, 1, 1))
 
     def forward(self, image: torch.Tensor, code: torch.Tensor) -> torch.Tensor:
         logits = self.network(image, code)
-        return torch.cat([logits[:, :N_STRUCTURES].softmax(1), logits[:, N_STRUCTURES:].softmax(1)], 1)
+        anatomy, disease = logits[:, :N_STRUCTURES], logits[:, N_STRUCTURES:]
+        return torch.cat([anatomy.softmax(1), (disease - self.weights.log()).softmax(1)], 1)
 
 
 def load_average(checkpoint: Path) -> tuple[SpineUNet, Mapping[str, Any]]:
