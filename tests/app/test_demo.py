@@ -8,8 +8,8 @@ from spondyl.app.analyze import AnalysisResult
 def test_the_patient_is_made_and_then_analyzed_like_any_other(monkeypatch, tmp_path):
     told, asked = [], {}
 
-    def simulate(seed, folder):
-        asked["seed"] = seed
+    def simulate(seed, folder, *, lesions):
+        asked["seed"], asked["lesions"] = seed, lesions
         return folder / "dicom"
 
     def analyze(study, out, *, options, progress):
@@ -19,6 +19,7 @@ def test_the_patient_is_made_and_then_analyzed_like_any_other(monkeypatch, tmp_p
     monkeypatch.setattr(demo, "simulate_study", simulate)
     monkeypatch.setattr(demo, "analyze_study", analyze)
     result = demo.demonstrate(tmp_path, seed=8, threads=2, progress=lambda *what: told.append(what[0]))
-    assert asked == {"seed": 8, "study": tmp_path / "patient" / "dicom", "out": tmp_path / "result", "threads": 2}
+    assert asked.pop("study") == tmp_path / "patient" / "dicom"
+    assert asked == {"seed": 8, "lesions": "malignant", "out": tmp_path / "result", "threads": 2}
     assert told == ["simulate"]
     assert result.report == tmp_path / "result" / "report.html"

@@ -12,7 +12,7 @@ from spondyl.localize import LocalizeSettings, localize
 
 @pytest.fixture(scope="module")
 def found():
-    return localize(gray_case(), LocalizeSettings(), network=GrayNetwork())
+    return localize(gray_case(), LocalizeSettings(cortex_share=1.0), network=GrayNetwork())
 
 
 def _flags(case):

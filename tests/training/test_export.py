@@ -12,8 +12,8 @@ from spondyl.models import ContrastCode
 from spondyl.training import export
 from spondyl.training.export import export_onnx, load_average, write_model
 from spondyl.training.losses import LESION_CLASS_WEIGHTS
-from spondyl.training.segmentation import SETTINGS_FILE
 from spondyl.training.networks import N_CODES, N_STRUCTURES
+from spondyl.training.segmentation import SETTINGS_FILE
 
 pytest.importorskip("onnx")
 

@@ -189,7 +189,10 @@ def _tell(result: AnalysisResult) -> None:
 def simulate_patient(
     *,
     out: Out,
-    seed: Annotated[int, typer.Option("--seed", min=0, help="The same seed gives the same patient; training saw some below a million.")] = 1_000_000,
+    seed: Annotated[
+        int,
+        typer.Option("--seed", min=0, help="The same seed gives the same patient; training saw some below a million."),
+    ] = 1_000_000,
     lesions: Annotated[
         str, typer.Option("--lesions", metavar="KIND", help="mixed, malignant, benign or none.")
     ] = "mixed",

@@ -40,6 +40,6 @@ def demonstrate(
     out = Path(out_folder)
     if progress is not None:
         progress("simulate", 1, 1)
-    study = simulate_study(seed, out / "patient")
+    study = simulate_study(seed, out / "patient", lesions="malignant")
     options = AnalysisOptions(settings=Settings(threads=threads))
     return analyze_study(study, out / "result", options=options, progress=progress)

@@ -18,7 +18,14 @@ def main() -> None:
     run = parts.add_parser("segmentation", help="train, or go on training, the segmentation network")
     run.add_argument("anatomies", type=Path)
     run.add_argument("--out", type=Path, required=True)
-    for name, kind in (("steps", int), ("batch-size", int), ("workers", int), ("seed", int), ("learning-rate", float)):
+    for name, kind in (
+        ("steps", int),
+        ("batch-size", int),
+        ("workers", int),
+        ("seed", int),
+        ("learning-rate", float),
+        ("physical-share", float),
+    ):
         run.add_argument(f"--{name}", type=kind)
     export = parts.add_parser("export", help="write a trained network as ONNX with its card")
     export.add_argument("run", type=Path, help="folder of the training run")

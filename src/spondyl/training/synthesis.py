@@ -132,7 +132,7 @@ def _sample_pose(anatomy: StoredAnatomy, rng: np.random.Generator) -> Pose:
 
 
 def _column_point(anatomy: StoredAnatomy, rng: np.random.Generator) -> np.ndarray:
-    """Pick a row of the column, near the sacrum or an end of the field more often than chance."""
+    """Pick a place on the column, near the sacrum or a lesion more often than chance."""
     n_rows = anatomy.structure.shape[1]
     thin = np.asarray(anatomy.structure[::4, ::4, ::4])
     draw = rng.random()
@@ -140,6 +140,10 @@ def _column_point(anatomy: StoredAnatomy, rng: np.random.Generator) -> np.ndarra
         found = np.argwhere(thin == Structure.S1)
         if len(found):
             return found.mean(0) * 4 + [0, rng.uniform(-45, 30), 0]
+    elif draw < 0.7:
+        found = np.argwhere(np.asarray(anatomy.lesion[::4, ::4, ::4]) > 0)
+        if len(found):
+            return found[rng.integers(len(found))] * 4.0
     row = rng.integers(0, n_rows)
     near = np.argwhere(
         np.isin(thin[:, min(row // 4, thin.shape[1] - 1)], (Structure.BODY, Structure.S1, Structure.SACRUM))
