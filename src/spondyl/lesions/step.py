@@ -51,9 +51,9 @@ class LesionSettings:
         If one is out of range.
     """
 
-    threshold: float = 0.5
-    min_probability: float = 0.62
-    min_volume_mm3: float = 200.0
+    threshold: float = 0.3
+    min_probability: float = 0.4
+    min_volume_mm3: float = 300.0
 
     def __post_init__(self) -> None:
         shares = 0 < self.threshold < 1 and 0 <= self.min_probability <= 1
