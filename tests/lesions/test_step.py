@@ -84,6 +84,15 @@ def test_thresholds_decide_what_is_reported(change, count):
     assert case.labels["lesions"].array.max() == count
 
 
+def test_without_a_marrow_sequence_more_is_asked_of_a_candidate():
+    case = _case({(BIG, 9): (0.4, 0.1)})
+    image = next(iter(case.images.values()))
+    counts = [
+        len(find_lesions(case.with_(images={s: image}), LesionSettings()).lesions) for s in (Sequence.T1, Sequence.T2)
+    ]
+    assert counts == [1, 0]
+
+
 def test_bone_and_canal_are_searched_and_soft_tissue_is_not():
     spots = {(EPIDURAL, 6): (0.9, 0.0), (MUSCLE, 8): (0.9, 0.0)}
     case = find_lesions(_case(spots), LesionSettings())

@@ -28,6 +28,9 @@ SOUGHT_IN = (
 )
 """Structures in which candidates are sought: bone, and the canal for its epidural space."""
 
+MARROW_SEQUENCES = (Sequence.T1, Sequence.STIR, Sequence.T2FS)
+"""Sequences on which a marrow lesion stands out."""
+
 SMALL_MM3 = 1000.0
 """Lesions below 1 mL are reported apart: detection below it is unreliable everywhere (Wuts 2025)."""
 
@@ -42,6 +45,9 @@ class LesionSettings:
         Probability of any lesion from which a voxel belongs to a candidate.
     min_probability : float
         Mean probability from which a candidate is reported.
+    min_probability_t2_alone : float
+        The same where neither T1 nor a fat-suppressed sequence was given: marrow looks normal on T2 in half of the
+        lesions, and restless without any.
     min_volume_mm3 : float
         Smallest candidate.
 
@@ -53,12 +59,13 @@ class LesionSettings:
 
     threshold: float = 0.3
     min_probability: float = 0.4
+    min_probability_t2_alone: float = 0.6
     min_volume_mm3: float = 300.0
 
     def __post_init__(self) -> None:
-        shares = 0 < self.threshold < 1 and 0 <= self.min_probability <= 1
-        if not shares or self.min_volume_mm3 < 0:
-            msg = "lesions wants threshold and min_probability from 0 to 1, and min_volume_mm3 of 0 or more"
+        means = (self.min_probability, self.min_probability_t2_alone)
+        if not 0 < self.threshold < 1 or not all(0 <= m <= 1 for m in means) or self.min_volume_mm3 < 0:
+            msg = "lesions wants threshold and the two min_probability from 0 to 1, and min_volume_mm3 of 0 or more"
             raise SettingsError(msg)
 
 
@@ -84,6 +91,8 @@ def find_lesions(case: Case, settings: LesionSettings) -> Case:
     saliency = np.where(np.isin(structures.array, SOUGHT_IN), any_lesion, 0).astype(np.float32)
     labels, n = cc3d.connected_components(saliency > settings.threshold, connectivity=18, return_N=True)
     used = tuple(r.value for r in case.images if r not in (Sequence.DWI, Sequence.ADC))
+    shows_marrow = any(s in case.images for s in MARROW_SEQUENCES)
+    least = max(settings.min_probability, 0 if shows_marrow else settings.min_probability_t2_alone)
     found = []
     for i, box in enumerate(ndimage.find_objects(labels, n), start=1):
         where = labels[box] == i
@@ -94,7 +103,7 @@ def find_lesions(case: Case, settings: LesionSettings) -> Case:
             "benign": float(benign[box][where].mean()),
         }
         probability["normal"] = max(0.0, 1 - sum(probability.values()))
-        if 1 - probability["normal"] < settings.min_probability:
+        if 1 - probability["normal"] < least:
             continue
         found.append((i, box, where, probability))
     found.sort(key=lambda f: -f[3]["malignant"])
