@@ -60,6 +60,11 @@ CLEAR_PROBABILITY = 0.85
 """Mean probability of S1 inside its outline that a clearly seen one has. Chosen by us."""
 
 
+CUT_SACRUM_DOUBT = 0.7
+"""Factor on the confidence in an S1 that the lower edge of the field of view cuts, since it may be S2: on real Dixon
+volumes with a cut sacrum the count was often one off. Chosen by us, so that such levels are marked uncertain."""
+
+
 @dataclass(frozen=True)
 class LocalizeSettings:
     """Settings of the step.
@@ -189,7 +194,9 @@ def _column(outlines: Outlines, settings: LocalizeSettings) -> _Column | None:
     centers.append(np.array(ndimage.center_of_mass(s1)) * spacing)
     size = float(s1.sum()) * float(np.prod(spacing)) / CLEAR_SACRUM_MM3
     clarity = float(outlines.s1[s1].mean()) / CLEAR_PROBABILITY
-    return _Column(bodies, np.array(centers), float(min(1.0, size) * min(1.0, clarity)), confidences)
+    lowest = int(np.argwhere(s1)[:, 1].max()) + outlines.box[1].start
+    doubt = CUT_SACRUM_DOUBT if lowest >= outlines.grid.shape[1] - 2 else 1.0
+    return _Column(bodies, np.array(centers), float(min(1.0, size) * min(1.0, clarity)) * doubt, confidences)
 
 
 def _first_sacral_body(
