@@ -10,7 +10,7 @@ Each mask is compared with the segment of ``dicom/vertebrae.dcm`` that overlaps 
 intersection over union exceeds 0.5. Dice is of all outlined bodies of a volume together. Some sets are outlined on the
 marrow, inside the dark cortex: each volume is scored with the segment as given and thinned by one pixel in plane, and
 the convention is chosen once per set (the leading letters of NAME), never per volume. ``--step`` takes every n-th
-sagittal slice: thick slices, as scanned.
+sagittal slice: thick slices, as scanned. Volumes named ``discs*`` have discs outlined and are left out.
 """
 
 from __future__ import annotations
@@ -176,6 +176,8 @@ def main() -> None:
     pairs = []
     for image in sorted(arguments.folder.glob(f"{arguments.only}_image.nii.gz")):
         stem = image.name.removesuffix("_image.nii.gz")
+        if stem.startswith("discs"):
+            continue
         masks = [p for kind in ("vertebrae", "labels") if (p := image.with_name(f"{stem}_{kind}.nii.gz")).is_file()]
         pairs += [(image, masks[0])] if masks else []
     print(f"spondyl {__version__}, {datetime.now(tz=UTC):%Y-%m-%d}, every {arguments.step}. slice\n")
