@@ -41,7 +41,9 @@ def test_a_case_without_vertebrae_says_so():
 
 def test_a_lesion_outside_bone_is_placed_there():
     lesion = replace(analyzed_case().lesions[0], vertebra_instance=None, level=None)
-    assert headline(analyzed_case().with_(lesions=(lesion,))) == "One lesion candidate: outside bone"
+    case = analyzed_case().with_(lesions=(lesion,))
+    assert headline(case) == "One lesion candidate: outside bone"
+    assert summary(case)[0].startswith("It lies outside bone, measures")
 
 
 @pytest.mark.parametrize(("volume", "text"), [(270.0, "0.27"), (2140.0, "2.1"), (26800.0, "26.8")])

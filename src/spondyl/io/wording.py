@@ -28,6 +28,9 @@ STEP_WORDS = {
     "total": "All together",
 }
 
+OUTSIDE_BONE = "outside bone"
+"""Where a candidate lies that no vertebra holds."""
+
 
 def count(number: int, noun: str, plural: str | None = None) -> str:
     """Give a number and what is counted.
@@ -133,8 +136,10 @@ def _lesion_sentence(case: Case) -> str:
     first = case.lesions[0]
     most = "The most suspicious" if len(case.lesions) > 1 else "It"
     chance = first.probabilities.get("malignant", 0.0)
+    where = place(first, case)
+    lies = where if where == OUTSIDE_BONE else f"in {where}"
     return (
-        f"{most} lies in {place(first, case)}, measures {first.longest_diameter_mm:.0f} mm "
+        f"{most} lies {lies}, measures {first.longest_diameter_mm:.0f} mm "
         f"({milliliters(first.volume_mm3)} mL) and is rated malignant with probability {chance:.2f}, "
         f"with {uncertainty_word(first.uncertainty)} uncertainty."
     )
@@ -177,7 +182,7 @@ def place(lesion: Lesion, case: Case) -> str:
     for vertebra in case.vertebrae:
         if vertebra.instance == lesion.vertebra_instance:
             return level_text(vertebra)
-    return lesion.level or "outside bone"
+    return lesion.level or OUTSIDE_BONE
 
 
 def remarks(vertebra: Vertebra) -> str:
