@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy.ndimage import zoom
 
 from spondyl.core import Grid, Structure
 
@@ -20,7 +19,10 @@ if TYPE_CHECKING:
 
 
 def smooth_noise(
-    rng: np.random.Generator, shape: tuple[int, ...], spacing_mm: tuple[float, ...], wavelength_mm: float
+    rng: np.random.Generator,
+    shape: tuple[int, ...],
+    spacing_mm: tuple[float, ...],
+    wavelength_mm: float | tuple[float, ...],
 ) -> Field:
     """Draw smooth noise of unit variance.
 
@@ -32,19 +34,29 @@ def smooth_noise(
         Shape of the result.
     spacing_mm : tuple of float
         Spacing along each axis.
-    wavelength_mm : float
-        Distance of the independent values between which it interpolates.
+    wavelength_mm : float or tuple of float
+        Distance of the independent values between which it interpolates, along each axis where they differ.
 
     Returns
     -------
     ndarray of float32, shape `shape`
         The noise.
     """
-    size = [n * s for n, s in zip(shape, spacing_mm, strict=True)]
-    coarse = [max(2, int(np.ceil(d / wavelength_mm)) + 1) for d in size]
-    values = rng.standard_normal(coarse).astype(np.float32)
-    fine = zoom(values, [n / c for n, c in zip(shape, coarse, strict=True)], order=1, grid_mode=False)
-    return (fine / (fine[::2].std() + 1e-6)).astype(np.float32)
+    wavelengths = np.broadcast_to(wavelength_mm, len(shape))
+    coarse = [
+        max(2, int(np.ceil(n * s / w)) + 1) for n, s, w in zip(shape, spacing_mm, wavelengths, strict=True)
+    ]
+    noise = rng.standard_normal(coarse).astype(np.float32)
+    # One small matrix product an axis, the shortest axis first, is ten times faster than a general resampling.
+    for axis in np.argsort(shape):
+        noise = np.moveaxis(np.tensordot(_linear(coarse[axis], shape[axis]), noise, (1, axis)), 0, axis)
+    return np.ascontiguousarray(noise / (noise[::2].std() + 1e-6), dtype=np.float32)
+
+
+def _linear(n_coarse: int, n_fine: int) -> NDArray[np.float32]:
+    """Matrix of linear interpolation from few values to many, end to end."""
+    at = np.linspace(0, n_coarse - 1, n_fine)[:, None]
+    return np.clip(1 - np.abs(at - np.arange(n_coarse)), 0, 1).astype(np.float32)
 
 
 @dataclass(eq=False)

@@ -14,18 +14,16 @@ from torch import nn
 from spondyl.core import Structure
 from spondyl.models.card import CARD_VERSION
 from spondyl.training.anatomies import list_anatomies
-from spondyl.training.losses import LESION_CLASS_WEIGHTS
-from spondyl.training.networks import N_CODES, N_STRUCTURES, SpineUNet
-from spondyl.training.segmentation import SETTINGS_FILE
+from spondyl.training.loop import SETTINGS_FILE
+from spondyl.training.networks import SpineUNet, ThickSliceUNet
 from spondyl.training.synthesis import IN_PLANE_MM, SLICE_MM
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
 TASK = (
-    "Outlines vertebral bodies, posterior elements, discs, canal, cord and sacrum, and lesion candidates, on one MR "
-    "image"
+    "Outlines vertebral bodies, posterior elements, discs, canal, cord and sacrum on one MR image"
 )
 
 LIMITS = [
@@ -40,53 +38,59 @@ LIMITS = [
 class _Probabilities(nn.Module):
     """The network with its softmax, as it is run.
 
-    Training counted lesion voxels more than normal ones; dividing by those weights gives the probabilities back.
+    Where training counted some classes more than others, dividing by their weights gives the probabilities back.
     """
 
     weights: torch.Tensor
 
-    def __init__(self, network: SpineUNet) -> None:
+    def __init__(self, network: nn.Module, weights: Sequence[float] | None) -> None:
         super().__init__()
         self.network = network
-        self.register_buffer("weights", torch.tensor(LESION_CLASS_WEIGHTS).reshape(1, -1, 1, 1, 1))
+        self.register_buffer("weights", torch.tensor(weights or [1.0]).reshape(1, -1, 1, 1, 1))
 
     def forward(self, image: torch.Tensor, code: torch.Tensor) -> torch.Tensor:
-        logits = self.network(image, code)
-        anatomy, disease = logits[:, :N_STRUCTURES], logits[:, N_STRUCTURES:]
-        return torch.cat([anatomy.softmax(1), (disease - self.weights.log()).softmax(1)], 1)
+        return (self.network(image, code) - self.weights.log()).softmax(1)
 
 
-def load_average(checkpoint: Path) -> tuple[SpineUNet, Mapping[str, Any]]:
-    """Load the averaged network of a checkpoint.
+def load_average(checkpoint: Path, network: nn.Module) -> tuple[nn.Module, Mapping[str, Any]]:
+    """Load the averaged weights of a checkpoint.
 
     Parameters
     ----------
     checkpoint : Path
-        Written by `spondyl.training.segmentation.train`.
+        Written by `spondyl.training.loop.fit`.
+    network : Module
+        Of the kind that was trained; it takes the weights.
 
     Returns
     -------
-    network : SpineUNet
+    network : Module
         In evaluation mode.
     state : mapping
         The rest of the checkpoint: ``step`` and ``seconds``.
     """
     state = torch.load(checkpoint, map_location="cpu", weights_only=True)
-    network = SpineUNet()
     average = state["average"]
     network.load_state_dict(average if isinstance(average, dict) else average.state_dict())
     return network.eval(), {"step": state["step"], "seconds": state["seconds"]}
 
 
-def export_onnx(network: SpineUNet, path: Path, *, half: bool = True) -> str:
-    """Write a network as ONNX.
+def export_onnx(
+    network: ThickSliceUNet, path: Path, *, weights: Sequence[float] | None = None, half: bool = True
+) -> str:
+    """Write a segmentation network as ONNX.
+
+    Its parameters keep their names and batch normalization stays a layer of its own, so that the file can be trained
+    further; whoever runs it folds them.
 
     Parameters
     ----------
-    network : SpineUNet
+    network : ThickSliceUNet
         In evaluation mode.
     path : Path
         File to write.
+    weights : sequence of float, optional
+        Weight of each class in the loss it was trained with.
     half : bool, optional
         Store the weights in half precision; they are computed with in single precision all the same.
 
@@ -97,7 +101,7 @@ def export_onnx(network: SpineUNet, path: Path, *, half: bool = True) -> str:
     """
     import onnx
 
-    example = (torch.zeros(1, 2, 8, 64, 64), torch.eye(N_CODES)[:1])
+    example = (torch.zeros(1, network.n_input, 8, 64, 64), torch.zeros(1, network.n_code))
     names = {
         "image": {2: "left", 3: "inferior", 4: "posterior"},
         "probabilities": {2: "left", 3: "inferior", 4: "posterior"},
@@ -105,7 +109,7 @@ def export_onnx(network: SpineUNet, path: Path, *, half: bool = True) -> str:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         torch.onnx.export(
-            _Probabilities(network).eval(),
+            _Probabilities(network, weights).eval(),
             example,
             str(path),
             input_names=["image", "code"],
@@ -113,6 +117,7 @@ def export_onnx(network: SpineUNet, path: Path, *, half: bool = True) -> str:
             output_names=["probabilities"],
             dynamic_axes=names,
             opset_version=17,
+            training=torch.onnx.TrainingMode.PRESERVE,
         )
     if half:
         model = onnx.load(str(path))
@@ -130,7 +135,7 @@ def _halve(model: Any) -> None:
     graph, casts = model.graph, []
     for weight in list(graph.initializer):
         array = numpy_helper.to_array(weight)
-        if array.dtype != "float32" or array.size < 64:
+        if array.dtype != "float32" or array.ndim < 2 or array.size < 64:
             continue
         stored = numpy_helper.from_array(array.astype("float16"), f"{weight.name}_half")
         casts.append(onnx.helper.make_node("Cast", [stored.name], [weight.name], to=onnx.TensorProto.FLOAT))
@@ -159,7 +164,7 @@ def write_model(checkpoint: Path, folder: Path, *, name: str, version: str, anat
     Path
         The card.
     """
-    network, state = load_average(checkpoint)
+    network, state = load_average(checkpoint, SpineUNet())
     folder.mkdir(parents=True, exist_ok=True)
     graph = folder / f"{name}.onnx"
     digest = export_onnx(network, graph)
@@ -175,7 +180,7 @@ def write_model(checkpoint: Path, folder: Path, *, name: str, version: str, anat
         },
         "output": {
             "structures": [s.name.lower() for s in Structure],
-            "lesion_classes": ["normal", "benign", "malignant"],
+            "lesion_classes": [],
         },
         "training": {
             "data": "synthetic patients of spondyl.phantom alone; no real image was seen",

@@ -8,20 +8,18 @@ import torch
 from monai.losses import DiceLoss
 from torch.nn import functional
 
-from spondyl.core import Structure
-from spondyl.training.networks import CLASS_SHARES, N_LESION_CLASSES, N_STRUCTURES
-from spondyl.training.synthesis import IGNORED
+from spondyl.training.networks import STRUCTURE_SHARES
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+IGNORED = 255
+"""Label of voxels that take no part in the loss."""
 
 DICE_SMOOTHING_VOXELS = 50.0
 """Keeps the Dice loss of a class that is hardly there from shouting. Chosen by us."""
 
 _DICE = DiceLoss(include_background=False, batch=True, smooth_nr=DICE_SMOOTHING_VOXELS, smooth_dr=DICE_SMOOTHING_VOXELS)
-
-LESION_CLASS_WEIGHTS = (0.25, 3.0, 4.0)
-"""Cross-entropy weights of normal, benign and malignant voxels: lesions are rare. Chosen by us."""
 
 
 def soft_dice_loss(probabilities: Tensor, target: Tensor, valid: Tensor | None = None) -> Tensor:
@@ -48,56 +46,47 @@ def soft_dice_loss(probabilities: Tensor, target: Tensor, valid: Tensor | None =
     return _DICE(probabilities, truth)
 
 
-def inside_spine(lesion: Tensor, structure: Tensor) -> Tensor:
-    """Leave healthy tissue around the spine out of the lesion head's loss.
-
-    Candidates are sought in the spine alone; the body around it would only drown the few lesion voxels.
+def segmentation_loss(logits: Tensor, target: Tensor, weight: Tensor | None = None) -> Tensor:
+    """Give the sum of cross-entropy and Dice loss over the voxels whose class is known.
 
     Parameters
     ----------
-    lesion : Tensor of int64
-        True lesion classes.
-    structure : Tensor of int64, same shape
-        True structures.
-
-    Returns
-    -------
-    Tensor of int64
-        Lesion classes, `IGNORED` outside spine and lesions.
-    """
-    return torch.where((structure == Structure.BACKGROUND) & (lesion == 0), IGNORED, lesion)
-
-
-def segmentation_loss(logits: Tensor, structure: Tensor, lesion: Tensor, *, balance: float = 0.0) -> Tensor:
-    """Give the loss of both heads.
-
-    Parameters
-    ----------
-    logits : Tensor, shape (batch, 12, ...)
+    logits : Tensor, shape (batch, classes, ...)
         Network output.
-    structure : Tensor of int64, shape (batch, ...)
-        True structures; `IGNORED` where a data set does not outline them.
-    lesion : Tensor of int64, shape (batch, ...)
-        True lesion classes; `IGNORED` where they are not known.
-    balance : float, optional
-        Exponent of the inverse class share that weights the structures' cross-entropy: above zero a young network
-        leaves the all-background answer sooner, at zero an old one outlines without fattening.
+    target : Tensor of int64, shape (batch, ...)
+        True classes; `IGNORED` where they are not known.
+    weight : Tensor, shape (classes,), optional
+        Weight of each class in the cross-entropy.
 
     Returns
     -------
     Tensor, scalar
-        Weighted sum of cross-entropy and Dice.
+        The loss; zero where nothing is known.
     """
-    anatomy, disease = logits.float().split([N_STRUCTURES, N_LESION_CLASSES], dim=1)
-    shares = logits.new_tensor(CLASS_SHARES[:N_STRUCTURES], dtype=torch.float32)
-    loss = _head(anatomy, structure, shares**-balance if balance > 0 else None)
-    lesion = inside_spine(lesion, structure)
-    if bool((lesion != IGNORED).any()):
-        loss = loss + _head(disease, lesion, logits.new_tensor(LESION_CLASS_WEIGHTS, dtype=torch.float32))
-    return loss
-
-
-def _head(logits: Tensor, target: Tensor, weight: Tensor | None) -> Tensor:
-    valid = target != IGNORED
+    logits, valid = logits.float(), target != IGNORED
+    if not bool(valid.any()):
+        return logits.sum() * 0
     entropy = functional.cross_entropy(logits, target, weight=weight, ignore_index=IGNORED)
     return entropy + soft_dice_loss(logits.softmax(1), target, valid)
+
+
+def structure_loss(logits: Tensor, structure: Tensor, *, balance: float = 0.0) -> Tensor:
+    """Give the loss of the outlines of the spine.
+
+    Parameters
+    ----------
+    logits : Tensor, shape (batch, 9, ...)
+        Network output.
+    structure : Tensor of int64, shape (batch, ...)
+        True structures; `IGNORED` where a data set does not outline them.
+    balance : float, optional
+        Exponent of the inverse class share that weights the cross-entropy: above zero a young network leaves the
+        all-background answer sooner, at zero an old one outlines without fattening.
+
+    Returns
+    -------
+    Tensor, scalar
+        The loss.
+    """
+    shares = logits.new_tensor(STRUCTURE_SHARES, dtype=torch.float32)
+    return segmentation_loss(logits, structure, shares**-balance if balance > 0 else None)

@@ -12,19 +12,18 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 N_STRUCTURES = 9
-N_LESION_CLASSES = 3
 N_CODES = 4
 
-CLASS_SHARES = (0.85, 0.03, 0.012, 0.02, 0.018, 0.025, 0.005, 0.01, 0.03, 0.97, 0.015, 0.015)
-"""Typical share of each output class. Training starts there, so that it need not first learn what is common."""
+STRUCTURE_SHARES = (0.85, 0.03, 0.012, 0.02, 0.018, 0.025, 0.005, 0.01, 0.03)
+"""Typical share of each structure. Training starts there, so that it need not first learn what is common."""
 
 
 def _block(n_in: int, n_out: int, stride: tuple[int, int, int] = (1, 1, 1)) -> nn.Sequential:
     return nn.Sequential(nn.Conv3d(n_in, n_out, 3, stride, 1, bias=False), nn.BatchNorm3d(n_out), nn.ReLU(inplace=True))
 
 
-class SpineUNet(nn.Module):
-    """A compact 3D U-Net for thick sagittal slices, with one head for structures and one for lesions.
+class ThickSliceUNet(nn.Module):
+    """A compact 3D U-Net for thick sagittal slices.
 
     In-plane pixels are folded into channels at the entrance, so that all 3D convolutions run at twice the in-plane
     spacing, where they cost a quarter; a thin full-resolution head then restores the edges from the unfolded features
@@ -32,10 +31,14 @@ class SpineUNet(nn.Module):
 
     Parameters
     ----------
+    n_input : int
+        Channels of the image.
+    n_code : int
+        Numbers that describe the whole image, such as the kind of contrast.
+    shares : sequence of float
+        Typical share of each output class, where training starts.
     channels : sequence of int, optional
         Width of each resolution.
-    n_input : int, optional
-        Intensity channels.
     head : int, optional
         Width of the full-resolution head.
     """
@@ -43,9 +46,17 @@ class SpineUNet(nn.Module):
     strides = ((1, 1, 1), (1, 2, 2), (2, 2, 2), (1, 2, 2), (2, 2, 2))
     multiple = (4, 32, 32)
 
-    def __init__(self, channels: Sequence[int] = (32, 64, 96, 128, 160), n_input: int = 2, head: int = 16) -> None:
+    def __init__(
+        self,
+        n_input: int,
+        n_code: int,
+        shares: Sequence[float],
+        channels: Sequence[int] = (32, 64, 96, 128, 160),
+        head: int = 16,
+    ) -> None:
         super().__init__()
-        self.code = nn.Linear(N_CODES, channels[0])
+        self.n_input, self.n_code = n_input, n_code
+        self.code = nn.Linear(n_code, channels[0])
         self.stem = nn.Conv3d(4 * n_input, channels[0], 3, padding=1)
         self.encoder = nn.ModuleList()
         previous = channels[0]
@@ -61,23 +72,23 @@ class SpineUNet(nn.Module):
             nn.BatchNorm3d(head),
             nn.ReLU(inplace=True),
         )
-        self.out = nn.Conv3d(head, N_STRUCTURES + N_LESION_CLASSES, (1, 3, 3), padding=(0, 1, 1))
-        self.out.bias = nn.Parameter(torch.tensor(CLASS_SHARES).log())
+        self.out = nn.Conv3d(head, len(shares), (1, 3, 3), padding=(0, 1, 1))
+        self.out.bias = nn.Parameter(torch.tensor(shares).log())
 
     def forward(self, image: torch.Tensor, code: torch.Tensor) -> torch.Tensor:
         """Compute logits.
 
         Parameters
         ----------
-        image : Tensor, shape (batch, 2, n_left, n_inferior, n_posterior)
+        image : Tensor, shape (batch, n_input, n_left, n_inferior, n_posterior)
             Input channels; sizes are multiples of `multiple`.
-        code : Tensor, shape (batch, 4)
-            One-hot kind of contrast.
+        code : Tensor, shape (batch, n_code)
+            What describes the whole image.
 
         Returns
         -------
-        Tensor, shape (batch, 12, n_left, n_inferior, n_posterior)
-            Logits of 9 structures, then of 3 lesion classes.
+        Tensor, shape (batch, classes, n_left, n_inferior, n_posterior)
+            Logits.
         """
         x = self.stem(fold(image)) + self.code(code)[:, :, None, None, None]
         skips = []
@@ -88,6 +99,21 @@ class SpineUNet(nn.Module):
             x = decode(functional.interpolate(narrow(x), size=skip.shape[2:], mode="nearest") + skip)
         x = torch.cat([unfold(self.unfold(x)), image], dim=1)
         return self.out(self.edge(x))
+
+
+class SpineUNet(ThickSliceUNet):
+    """Outlines structures on one image of any contrast.
+
+    Parameters
+    ----------
+    channels : sequence of int, optional
+        Width of each resolution.
+    head : int, optional
+        Width of the full-resolution head.
+    """
+
+    def __init__(self, channels: Sequence[int] = (32, 64, 96, 128, 160), head: int = 16) -> None:
+        super().__init__(2, N_CODES, STRUCTURE_SHARES, channels, head)
 
 
 def fold(x: torch.Tensor) -> torch.Tensor:

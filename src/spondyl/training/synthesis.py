@@ -14,6 +14,7 @@ from torch.nn import functional
 
 from spondyl.core import Structure
 from spondyl.models.inputs import input_channels
+from spondyl.phantom.tissue import Tissue
 from spondyl.training.anatomies import SPACING_MM, StoredAnatomy
 from spondyl.training.contrast import N_INSTANCES, Contrast, physical_contrast, random_contrast
 
@@ -29,10 +30,6 @@ IN_PLANE_MM = 1.25
 SLICE_MM = (2.6, 5.2)
 """Range of slice spacing; images with slices in this range are not resampled across slices."""
 
-IGNORED = 255
-"""Label of voxels that take no part in the loss."""
-
-
 @dataclass(frozen=True)
 class Patch:
     """One training example.
@@ -45,14 +42,11 @@ class Patch:
         Kind of contrast.
     structure : Tensor of int64, shape PATCH_SHAPE
         Values of `Structure`.
-    lesion : Tensor of int64, shape PATCH_SHAPE
-        0 normal, 1 benign, 2 malignant, `IGNORED` where the contrast is not physical.
     """
 
     image: Tensor
     code: Tensor
     structure: Tensor
-    lesion: Tensor
 
 
 @dataclass(frozen=True, eq=False)
@@ -99,7 +93,7 @@ def make_patch(
     noise = torch.Generator(device).manual_seed(int(rng.integers(2**62)))
     contrast = physical_contrast(rng) if rng.random() < physical_share else random_contrast(rng)
     pose = _sample_pose(anatomy, rng)
-    signal, structure, lesion, outside = _render(anatomy, contrast, pose, rng, noise, torch.device(device))
+    signal, structure, outside = _render(anatomy, contrast, pose, rng, noise, torch.device(device))
     image, hidden = _scan(signal, rng, noise)
     hidden = hidden | outside
     image = torch.where(hidden, image.new_tensor(rng.uniform(0, 0.15) if rng.random() < 0.3 else 0.0), image)
@@ -107,12 +101,10 @@ def make_patch(
         image = image.clamp_min(0) ** float(np.exp(rng.normal(0, 0.25)))
     channels = input_channels(image, (pose.slice_mm, IN_PLANE_MM, IN_PLANE_MM))
     channels[0] = channels[0] * float(np.exp(rng.normal(0, 0.12))) + float(rng.normal(0, 0.08))
-    structure[hidden], lesion[hidden] = 0, 0
-    if not contrast.teaches_lesions:
-        lesion[:] = IGNORED
+    structure[hidden] = int(Structure.BACKGROUND)
     code = torch.zeros(4, device=channels.device)
     code[int(contrast.code)] = 1
-    return Patch(channels, code, structure, lesion)
+    return Patch(channels, code, structure)
 
 
 def _sample_pose(anatomy: StoredAnatomy, rng: np.random.Generator) -> Pose:
@@ -127,8 +119,10 @@ def _sample_pose(anatomy: StoredAnatomy, rng: np.random.Generator) -> Pose:
         center[1:] = np.clip(center[1:], half[1:] * 0.9, np.maximum(size[1:] - half[1:] * 0.9, half[1:] * 0.9))
     zoom = np.exp(rng.normal(0, 0.06, 3)) * np.exp(rng.normal(0.03, 0.11))
     angles = np.radians([rng.normal(0, 9), rng.normal(0, 4), rng.normal(0, 4)])
+    # Slices that were interpolated on their way here are blurred across as if they were thicker than their distance.
+    thickness = u(1.0, 1.7) if u() < 0.25 else u(0.7, 1.0)
     mirror = np.diag([-1.0 if u() < 0.5 else 1.0, 1, 1])
-    return Pose(center, _rotation(angles) @ mirror / zoom, slice_mm, slice_mm * u(0.7, 1.0))
+    return Pose(center, _rotation(angles) @ mirror / zoom, slice_mm, slice_mm * thickness)
 
 
 def _column_point(anatomy: StoredAnatomy, rng: np.random.Generator) -> np.ndarray:
@@ -173,7 +167,7 @@ def _render(
     rng: np.random.Generator,
     noise: torch.Generator,
     device: torch.device,
-) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+) -> tuple[Tensor, Tensor, Tensor]:
     """Look up signal and labels at the places of the patch; partial volume comes from interpolation."""
     places = _places(pose, rng, noise, device)
     index = places / places.new_tensor(SPACING_MM)[:, None, None, None]
@@ -183,20 +177,23 @@ def _render(
     last = [int(v) for v in torch.minimum(index.amax((1, 2, 3)) + 3, shape[:, 0, 0, 0])]
     first = [min(f, n - 2) for f, n in zip(first, anatomy.tissue.shape, strict=True)]
     box = tuple(slice(f, max(e, f + 2)) for f, e in zip(first, last, strict=True))
-    tissue, structure, lesion, instance = (
+    tissue, structure, instance = (
         torch.from_numpy(np.ascontiguousarray(m[box])).to(device)
-        for m in (anatomy.tissue, anatomy.structure, anatomy.lesion, anatomy.instance)
+        for m in (anatomy.tissue, anatomy.structure, anatomy.instance)
     )
     table = torch.from_numpy(np.stack([contrast.signal, contrast.fat, contrast.spread])).to(device).flatten(1)
     values = table[:, (tissue.int() * N_INSTANCES + instance.int()).long()]
     local = index - index.new_tensor(first)[:, None, None, None]
     size = local.new_tensor(values.shape[1:])[:, None, None, None]
-    across = pose.matrix[:, 0] / np.linalg.norm(pose.matrix[:, 0]) * pose.thickness_mm / 4 / np.asarray(SPACING_MM)
+    across = pose.matrix[:, 0] / np.linalg.norm(pose.matrix[:, 0]) * pose.thickness_mm / 3 / np.asarray(SPACING_MM)
     axis = local.new_tensor(across)[:, None, None, None]
-    signal = (_interpolate(values, local - axis, size) + _interpolate(values, local + axis, size)) / 2
+    signal = sum(_interpolate(values, local + step * axis, size) for step in (-1, 0, 1)) / 3
     nearest = local.round().long()
     i, j, k = (nearest[a].clamp(0, int(size[a]) - 1) for a in range(3))
-    return signal, structure[i, j, k].long(), lesion[i, j, k].long(), outside
+    truth, kind = structure[i, j, k].long(), tissue[i, j, k]
+    # The cortex of S1 is cortex too, so that its body can be outlined on the marrow as the others can.
+    truth[(truth == Structure.S1) & (kind == Tissue.SACRAL_CORTEX)] = int(Structure.CORTEX)
+    return signal, truth, outside
 
 
 def _interpolate(values: Tensor, local: Tensor, size: Tensor) -> Tensor:
