@@ -19,6 +19,11 @@ if TYPE_CHECKING:
     Field = NDArray[np.float32]
 
 
+SIDE_WAIST = 0.6
+"""How much deeper the waist is at the sides than in front, where psoas fills it. Chosen by us: with equal waists the
+lateral slices of lumbar bodies were too full."""
+
+
 class BodyDistance(NamedTuple):
     """Distances of points to the parts of a body's surface, in mm.
 
@@ -82,6 +87,7 @@ def body_distance(v: Field, u: Field, w: Field, shape: VertebraShape) -> BodyDis
     scale = 1 - shape.waist * (1 - q) + shape.flare * height + lip * q * q
     n = shape.exponent
     au, av = np.abs(u) * np.float32(1 / a), np.abs(v) * np.float32(1 / b)
+    av = av / (1 - np.float32(SIDE_WAIST * shape.waist) * (1 - q))
     outline = np.power(np.power(au, n) + np.power(av, n), np.float32(1 / n))
     wall = (outline - scale) * np.float32(min(a, b))
     hollow = np.maximum(1 - (v * np.float32(1 / (0.6 * b))) ** 2, 0) * np.float32(shape.back_concavity_mm)
