@@ -66,7 +66,7 @@ STANDARD = Resampling()
 """Used where nothing else is asked for."""
 
 
-def draw_counts(n_patients: int, resampling: Resampling = STANDARD) -> Iterator[NDArray[np.float64]]:
+def draw_counts(n_patients: int, resampling: Resampling = STANDARD, row_size: int = 1) -> Iterator[NDArray[np.float64]]:
     """Draw how often each patient enters each resample.
 
     Parameters
@@ -75,6 +75,8 @@ def draw_counts(n_patients: int, resampling: Resampling = STANDARD) -> Iterator[
         Patients to draw from, with replacement, as many as there are.
     resampling : Resampling, optional
         Resamples and seed.
+    row_size : int, optional
+        Numbers that the caller makes of each row, which keeps the blocks small enough for them.
 
     Yields
     ------
@@ -82,7 +84,7 @@ def draw_counts(n_patients: int, resampling: Resampling = STANDARD) -> Iterator[
         Counts; the blocks together hold one row per resample.
     """
     rng = np.random.default_rng(resampling.seed)
-    block = max(1, CHUNK // n_patients)
+    block = max(1, CHUNK // max(n_patients, row_size))
     for start in range(0, resampling.n_resamples, block):
         rows = min(block, resampling.n_resamples - start)
         draws = rng.integers(n_patients, size=(rows, n_patients)) + np.arange(rows)[:, None] * n_patients
@@ -161,3 +163,34 @@ def percentile_estimate(value: float, resampled: Floats, resampling: Resampling 
     lost = 1 - len(defined) / len(resampled)
     flags = (f"{lost:.0%} of the resamples have no value and were left out",) if lost > UNDEFINED_SHARE else ()
     return Estimate(value, float(low), float(high), float(defined.std(ddof=1)), confidence, method, flags)
+
+
+def mean_estimate(values: Floats, patient: NDArray[np.intp], resampling: Resampling = STANDARD) -> Estimate:
+    """Give a mean with an interval over resampled patients.
+
+    Parameters
+    ----------
+    values : ndarray of float, shape (n_cases,)
+        One value per case; NaN is left out, infinity gives an infinite mean without an interval.
+    patient : ndarray of int, shape (n_cases,)
+        Number of the patient of each case, from 0 without gaps.
+    resampling : Resampling, optional
+        How the interval is made.
+
+    Returns
+    -------
+    Estimate
+        Mean over cases.
+    """
+    known = ~np.isnan(values)
+    if not known.any():
+        return Estimate(math.nan, confidence=resampling.confidence, flags=("no case has a value",))
+    value = float(values[known].mean())
+    if math.isinf(value):
+        return Estimate(value, confidence=resampling.confidence, flags=("an infinite value leaves no interval",))
+    n = int(patient.max()) + 1
+    sums = np.bincount(patient[known], weights=values[known], minlength=n)
+    sizes = np.bincount(patient[known], minlength=n).astype(np.float64)
+    with np.errstate(invalid="ignore"):
+        resampled = np.concatenate([c @ sums / (c @ sizes) for c in draw_counts(n, resampling)])
+    return percentile_estimate(value, resampled, resampling)
