@@ -93,7 +93,7 @@ def free_response_areas(
     compared = np.ones(first.n_studies, bool) if figure.all_studies else ~diseased
     if not diseased.any() or not compared.any():
         counts = f"{diseased.sum()} with and {(~diseased).sum()} without"
-        msg = f"{figure} needs studies with and without lesions, got {counts}; without normal studies take JAFROC1 or wAFROC1"
+        msg = f"{figure} needs studies with and without lesions, got {counts}; JAFROC1 and wAFROC1 need no normal ones"
         raise InputError(msg)
     lesion_score = np.stack([m.lesion_score for m in marks])
     false_score = np.stack([m.highest_false[compared] for m in marks])
