@@ -22,9 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-TASK = (
-    "Outlines vertebral bodies, posterior elements, discs, canal, cord and sacrum on one MR image"
-)
+TASK = "Outlines vertebral bodies, posterior elements, discs, canal, cord and sacrum on one MR image"
 
 LIMITS = [
     "Research use only, not for clinical diagnosis.",

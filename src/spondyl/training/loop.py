@@ -184,7 +184,11 @@ def fit(
 
 
 def _loop(
-    fabric: Fabric, state: dict[str, Any], batches: Iterator[Batch], objective: Objective, settings: LoopSettings,
+    fabric: Fabric,
+    state: dict[str, Any],
+    batches: Iterator[Batch],
+    objective: Objective,
+    settings: LoopSettings,
     out: Path,
 ) -> None:
     model, optimizer, average = state["model"], state["optimizer"], state["average"]

@@ -6,7 +6,7 @@ Random numbers that shape the patch come from a numpy generator; voxel noise com
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import torch
@@ -29,6 +29,10 @@ IN_PLANE_MM = 1.25
 
 SLICE_MM = (2.6, 5.2)
 """Range of slice spacing; images with slices in this range are not resampled across slices."""
+
+SHIFTED_SHARE = 0.35
+"""Share of images with visible chemical shift of fat. Chosen by us."""
+
 
 @dataclass(frozen=True)
 class Patch:
@@ -69,6 +73,28 @@ class Pose:
     thickness_mm: float
 
 
+class Tissues(NamedTuple):
+    """What lies at the voxels of a patch, before the scanner.
+
+    Parameters
+    ----------
+    signal, spread : Tensor of float32, shape PATCH_SHAPE
+        Mean signal and the standard deviation of its texture.
+    fat : Tensor of float32, shape PATCH_SHAPE, or None
+        Signal of fat, where it is to be shifted.
+    structure : Tensor of int64, shape PATCH_SHAPE
+        Values of `Structure` at the voxel centers.
+    outside : Tensor of bool, shape PATCH_SHAPE
+        Beyond the anatomy.
+    """
+
+    signal: Tensor
+    fat: Tensor | None
+    spread: Tensor
+    structure: Tensor
+    outside: Tensor
+
+
 def make_patch(
     anatomy: StoredAnatomy, rng: np.random.Generator, *, physical_share: float, device: str | torch.device = "cpu"
 ) -> Patch:
@@ -93,9 +119,9 @@ def make_patch(
     noise = torch.Generator(device).manual_seed(int(rng.integers(2**62)))
     contrast = physical_contrast(rng) if rng.random() < physical_share else random_contrast(rng)
     pose = _sample_pose(anatomy, rng)
-    signal, structure, outside = _render(anatomy, contrast, pose, rng, noise, torch.device(device))
-    image, hidden = _scan(signal, rng, noise)
-    hidden = hidden | outside
+    seen = _render(anatomy, contrast, pose, rng, noise, torch.device(device))
+    image, hidden = _scan(seen, rng, noise)
+    structure, hidden = seen.structure, hidden | seen.outside
     image = torch.where(hidden, image.new_tensor(rng.uniform(0, 0.15) if rng.random() < 0.3 else 0.0), image)
     if rng.random() < 0.6:
         image = image.clamp_min(0) ** float(np.exp(rng.normal(0, 0.25)))
@@ -167,7 +193,7 @@ def _render(
     rng: np.random.Generator,
     noise: torch.Generator,
     device: torch.device,
-) -> tuple[Tensor, Tensor, Tensor]:
+) -> Tissues:
     """Look up signal and labels at the places of the patch; partial volume comes from interpolation."""
     places = _places(pose, rng, noise, device)
     index = places / places.new_tensor(SPACING_MM)[:, None, None, None]
@@ -181,19 +207,24 @@ def _render(
         torch.from_numpy(np.ascontiguousarray(m[box])).to(device)
         for m in (anatomy.tissue, anatomy.structure, anatomy.instance)
     )
-    table = torch.from_numpy(np.stack([contrast.signal, contrast.fat, contrast.spread])).to(device).flatten(1)
-    values = table[:, (tissue.int() * N_INSTANCES + instance.int()).long()]
+    # Chemical shift moves fat alone and comes in a third of the images; only then is fat worth interpolating.
+    shifted = rng.random() < SHIFTED_SHARE
+    table = torch.from_numpy(np.stack([contrast.signal, contrast.fat][: 1 + shifted])).to(device).flatten(1)
+    entry = tissue.int() * N_INSTANCES + instance.int()
+    values = table[:, entry]
     local = index - index.new_tensor(first)[:, None, None, None]
-    size = local.new_tensor(values.shape[1:])[:, None, None, None]
+    size = local.new_tensor(tissue.shape)[:, None, None, None]
     across = pose.matrix[:, 0] / np.linalg.norm(pose.matrix[:, 0]) * pose.thickness_mm / 3 / np.asarray(SPACING_MM)
     axis = local.new_tensor(across)[:, None, None, None]
     signal = sum(_interpolate(values, local + step * axis, size) for step in (-1, 0, 1)) / 3
     nearest = local.round().long()
     i, j, k = (nearest[a].clamp(0, int(size[a]) - 1) for a in range(3))
     truth, kind = structure[i, j, k].long(), tissue[i, j, k]
+    spread = torch.from_numpy(contrast.spread).to(device).flatten()[entry[i, j, k]]
+    fat = signal[1] if shifted else None
     # The cortex of S1 is cortex too, so that its body can be outlined on the marrow as the others can.
     truth[(truth == Structure.S1) & (kind == Tissue.SACRAL_CORTEX)] = int(Structure.CORTEX)
-    return signal, truth, outside
+    return Tissues(signal[0], fat, spread, truth, outside)
 
 
 def _interpolate(values: Tensor, local: Tensor, size: Tensor) -> Tensor:
@@ -225,16 +256,16 @@ def _smooth(shape: tuple[int, ...], pixels: float, noise: torch.Generator, devic
     return field / (field.std() + 1e-6)
 
 
-def _scan(signal: Tensor, rng: np.random.Generator, noise: torch.Generator) -> tuple[Tensor, Tensor]:
+def _scan(seen: Tissues, rng: np.random.Generator, noise: torch.Generator) -> tuple[Tensor, Tensor]:
     """Add texture, chemical shift, blur, coil, ghosts, noise and the edges of the field of view."""
-    mean, fat, spread = signal
-    u, device, shape = rng.uniform, signal.device, tuple(mean.shape)
+    mean, fat, spread = seen.signal, seen.fat, seen.spread
+    u, device, shape = rng.uniform, mean.device, tuple(mean.shape)
 
     def field(pixels: float) -> Tensor:
         return _smooth((1, *shape), pixels, noise, device)[0]
 
     image = mean + spread * (u(0.3, 1.0) * field(u(1, 2)) + u(0.2, 1.0) * field(u(3, 8)))
-    if u() < 0.35:
+    if fat is not None:
         image = image - fat + fat.roll(int(rng.choice([-1, 1])), 1 if u() < 0.7 else 2)
     image = _blur(image.clamp_min(0), 0.35 + abs(rng.normal(0, 0.35)))
     image = image * _coil(shape, rng, field, device)
