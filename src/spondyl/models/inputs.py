@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from array_api_compat import array_namespace
+from spondyl.models.arrays import array_namespace
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -10,9 +10,8 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from array_api_compat import array_namespace
-
 from spondyl.core import Structure
+from spondyl.models.arrays import array_namespace
 from spondyl.models.inputs import box_mean
 
 if TYPE_CHECKING:
