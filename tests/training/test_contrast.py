@@ -9,7 +9,7 @@ from spondyl.models import ContrastCode
 from spondyl.phantom.tissue import N_TISSUES, Tissue
 from spondyl.training.contrast import N_INSTANCES, physical_contrast, random_contrast
 
-N_DRAWS = 120
+N_DRAWS = 400
 
 
 @pytest.fixture(scope="module")

@@ -14,7 +14,7 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from spondyl.phantom.spine import VertebraShape
+    from spondyl.phantom.vertebra import Dent, VertebraShape
 
     Field = NDArray[np.float32]
 
@@ -33,17 +33,20 @@ class BodyDistance(NamedTuple):
         Signed distance to the wall and to each endplate; negative on the body's side.
     outline : ndarray
         Superquadric radius seen from above; 1 on the outline.
+    edge_mm : float
+        Radius of the rounding between wall and endplates.
     """
 
     side: Field
     top: Field
     bottom: Field
     outline: Field
+    edge_mm: float
 
     @property
     def inside(self) -> Field:
         """Signed distance to the whole surface, with rounded edges."""
-        return smooth_max(self.side, smooth_max(self.top, self.bottom, 0.8), 2.0)
+        return smooth_max(self.side, smooth_max(self.top, self.bottom, 0.8), self.edge_mm)
 
 
 def smooth_max(a: NDArray[np.floating], b: NDArray[np.floating], radius_mm: float) -> Field:
@@ -81,24 +84,53 @@ def body_distance(v: Field, u: Field, w: Field, shape: VertebraShape) -> BodyDis
         Distances to its wall and endplates.
     """
     a, b, h = shape.half_depth_mm, shape.half_width_mm, shape.height_mm
-    height = np.clip(2 * w / h, -1, 1)
+    height = np.clip(w * np.float32(2 / h), -1, 1)
     q = height * height
-    lip = np.where(u < 0, np.float32(shape.osteophyte_anterior), np.float32(shape.osteophyte_posterior))
-    scale = 1 - shape.waist * (1 - q) + shape.flare * height + lip * q * q
+    scale = 1 - np.float32(shape.waist) * (1 - q) + np.float32(shape.flare) * height
     n = shape.exponent
     au, av = np.abs(u) * np.float32(1 / a), np.abs(v) * np.float32(1 / b)
-    av = av / (1 - np.float32(SIDE_WAIST * shape.waist) * (1 - q))
-    outline = np.power(np.power(au, n) + np.power(av, n), np.float32(1 / n))
+    sides = av / (1 - np.float32(SIDE_WAIST * shape.waist) * (1 - q))
+    outline = np.power(np.power(au, n) + np.power(sides, n), np.float32(1 / n))
     wall = (outline - scale) * np.float32(min(a, b))
     hollow = np.maximum(1 - (v * np.float32(1 / (0.6 * b))) ** 2, 0) * np.float32(shape.back_concavity_mm)
-    back = u - (a * shape.back * scale - hollow * (1.15 - 0.15 * q))
-    side = smooth_max(wall, back, 3.0)
-    offset = ((u - shape.apex * a) * np.float32(1 / a)) ** 2 + av * av
-    bowl = 1 - np.power(np.minimum(offset, 1), np.float32(shape.rim))
-    half = h / 2 - shape.wedge * u
-    top = w - (half - shape.concavity_top_mm * bowl)
-    bottom = -w - (half - shape.concavity_bottom_mm * bowl)
-    return BodyDistance(side.astype(np.float32), top.astype(np.float32), bottom.astype(np.float32), outline)
+    back = u - (np.float32(a * shape.back) * scale - hollow * (1.15 - 0.15 * q))
+    side = smooth_max(wall, back, 3.0) - _spurs(u, height, q, shape)
+    ahead = (u - np.float32(shape.apex * a)) * np.float32(1 / a)
+    bowl = 1 - np.power(np.minimum(ahead * ahead + av * av, 1), np.float32(shape.rim))
+    ripple = _ripple(v, u, shape)
+    half = np.float32(h / 2) - np.float32(shape.wedge) * u - ripple
+    top = w - (half - np.float32(shape.concavity_top_mm) * bowl - _dent(v, u, shape.dent_top))
+    bottom = -w - (half - np.float32(shape.concavity_bottom_mm) * bowl - _dent(v, u, shape.dent_bottom))
+    return BodyDistance(
+        side.astype(np.float32), top.astype(np.float32), bottom.astype(np.float32), outline, shape.edge_mm
+    )
+
+
+def _spurs(u: Field, height: Field, q: Field, shape: VertebraShape) -> Field | float:
+    """How far the rims stick out at each point's height, in mm: beaks that end a few mm from the endplate."""
+    spurs = shape.spurs
+    if not any(spurs):
+        return 0.0
+    front = np.clip(np.float32(0.5) - u * np.float32(0.7 / shape.half_depth_mm), 0, 1)
+    near = q * q * q
+    upper = front * np.float32(spurs.top_front) + (1 - front) * np.float32(spurs.top_back)
+    lower = front * np.float32(spurs.bottom_front) + (1 - front) * np.float32(spurs.bottom_back)
+    return near * np.where(height > 0, upper, lower)
+
+
+def _ripple(v: Field, u: Field, shape: VertebraShape) -> Field:
+    """Waves of the endplates in mm: no endplate is smooth, and worn ones least."""
+    phase = shape.ripple_phase
+    across = np.sin(v * np.float32(2 * np.pi / 13) + np.float32(phase))
+    along = np.sin(u * np.float32(2 * np.pi / 9.5) + np.float32(2.3 * phase))
+    return np.float32(shape.ripple_mm) * (across + along)
+
+
+def _dent(v: Field, u: Field, dent: Dent) -> Field | float:
+    if not dent.depth_mm:
+        return 0.0
+    square = (v - np.float32(dent.left_mm)) ** 2 + (u - np.float32(dent.behind_mm)) ** 2
+    return np.float32(dent.depth_mm) * np.exp(-square * np.float32(1 / dent.radius_mm**2))
 
 
 def capsule(
@@ -155,13 +187,18 @@ def arch_distance(v: Field, u: Field, w: Field, shape: VertebraShape) -> Field:
     canal, r = shape.canal_depth_mm, shape.pedicle_mm / 2
     side = np.abs(v)
     at = shape.canal_width_mm / 2 + r
-    pillar_u, rp = a + canal * 0.75, shape.pillar_mm
-    pedicle = capsule(side, u, w * 0.72, ((at * 0.95, 0.6 * a, 0.14 * h), (at, pillar_u, 0.14 * h)), (r, r))
-    upper = capsule(
-        side, u, w, ((at + 1, pillar_u, 0.15 * h), (at + 2.5, pillar_u - 1, 0.72 * h)), (rp * 0.95, rp * 0.6)
+    # Pedicles spring from the upper half of the body; what is left below them is the foramen.
+    root = pedicle_height_mm(shape)
+    squeeze = shape.pedicle_mm / shape.pedicle_height_mm
+    pillar_u, rp = a + canal * 0.62, shape.pillar_mm
+    pedicle = capsule(
+        side, u, (w - np.float32(root)) * np.float32(squeeze), ((at * 0.95, 0.6 * a, 0.0), (at, pillar_u, 0.0)), (r, r)
     )
+    # The upper facet reaches up and forward to behind the disc; the lower one hooks behind the next vertebra's.
+    tip = pillar_u - shape.facet_forward_mm
+    upper = capsule(side, u, w, ((at + 1, pillar_u, 0.15 * h), (at + 2.5, tip, 0.74 * h)), (rp * 0.95, rp * 0.72))
     lower = capsule(
-        side, u, w, ((at, pillar_u + 1, 0.1 * h), (at - 1.5, pillar_u + rp, -0.78 * h)), (rp * 0.9, rp * 0.7)
+        side, u, w, ((at, pillar_u + 1, 0.1 * h), (at - 1.5, pillar_u + rp, -0.78 * h)), (rp * 0.9, rp * 0.85)
     )
     d = np.minimum(np.minimum(pedicle, upper), lower)
     lamina_u = a + canal + shape.lamina_mm / 2 - 0.5
@@ -174,9 +211,25 @@ def arch_distance(v: Field, u: Field, w: Field, shape: VertebraShape) -> Field:
     )
     d = np.minimum(d, lamina)
     if shape.transverse_mm > 0:
-        tip = (at + shape.transverse_mm, pillar_u + 2, 0.2 * h)
-        d = np.minimum(d, capsule(side, u, w * 0.8, ((at, pillar_u - 2, 0.14 * h), tip), (rp * 0.7, rp * 0.45)))
+        end = (at + shape.transverse_mm, pillar_u + 2, 0.2 * h)
+        d = np.minimum(d, capsule(side, u, w * 0.8, ((at, pillar_u - 2, 0.14 * h), end), (rp * 0.7, rp * 0.45)))
     return np.minimum(d, _spinous(side, u - (a + canal + 2), w, shape))
+
+
+def pedicle_height_mm(shape: VertebraShape) -> float:
+    """Give how high above the center of the body the pedicles' axes lie.
+
+    Parameters
+    ----------
+    shape : VertebraShape
+        The vertebra.
+
+    Returns
+    -------
+    float
+        Height in mm in the vertebra's frame: their upper edge lies just below the upper endplate.
+    """
+    return max(0.48 * shape.height_mm - shape.pedicle_height_mm / 2, 0.05 * shape.height_mm)
 
 
 def _spinous(side: Field, along: Field, w: Field, shape: VertebraShape) -> Field:
@@ -185,8 +238,8 @@ def _spinous(side: Field, along: Field, w: Field, shape: VertebraShape) -> Field
     middle = -0.3 * shape.height_mm - along * shape.spinous_drop
     half = shape.spinous_height_mm * (0.8 + 0.35 * t)
     width = shape.spinous_width_mm * (1 + 0.4 * t)
-    blade = smooth_max(np.abs(w - middle) - half, side - width, 2.0)
-    return smooth_max(blade, np.abs(along - shape.spinous_mm / 2) - shape.spinous_mm / 2, 3.0)
+    blade = smooth_max(np.abs(w - middle) - half, side - width, 2.5)
+    return smooth_max(blade, np.abs(along - shape.spinous_mm / 2) - shape.spinous_mm / 2, 6.0)
 
 
 def sacral_wing_distance(v: Field, u: Field, w: Field, shape: VertebraShape) -> Field:

@@ -12,7 +12,7 @@ from spondyl.core import Grid, Structure
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from spondyl.phantom.spine import VertebraShape
+    from spondyl.phantom.vertebra import VertebraShape
 
     Field = NDArray[np.float32]
     Box = tuple[slice, slice, slice]
@@ -43,9 +43,7 @@ def smooth_noise(
         The noise.
     """
     wavelengths = np.broadcast_to(wavelength_mm, len(shape))
-    coarse = [
-        max(2, int(np.ceil(n * s / w)) + 1) for n, s, w in zip(shape, spacing_mm, wavelengths, strict=True)
-    ]
+    coarse = [max(2, int(np.ceil(n * s / w)) + 1) for n, s, w in zip(shape, spacing_mm, wavelengths, strict=True)]
     noise = rng.standard_normal(coarse).astype(np.float32)
     # One small matrix product an axis, the shortest axis first, is ten times faster than a general resampling.
     for axis in np.argsort(shape):

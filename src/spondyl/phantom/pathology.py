@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from spondyl.phantom.canvas import Box, Canvas, Field
-    from spondyl.phantom.spine import VertebraShape
+    from spondyl.phantom.vertebra import VertebraShape
 
 
 class LesionKind(StrEnum):

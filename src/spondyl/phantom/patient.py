@@ -159,15 +159,15 @@ def simulate_patient(
     study = lumbar_study(
         rng, sequences=sequences, vendor=vendor, field_strength_t=field_strength_t, axial_t2=chosen.axial_t2
     )
-    age, female = (
-        _demographics(rng, lesions) if chosen.age_years is None else (chosen.age_years, bool(rng.random() < 0.5))
-    )
     extent = {"extent_mm": AXIAL_EXTENT_MM} if chosen.axial_t2 else {}
-    anatomy = build_anatomy(seed, region=region, spacing_mm=SPACING_MM[chosen.fast], lesions=lesions, **extent)
+    anatomy = build_anatomy(
+        seed, region=region, spacing_mm=SPACING_MM[chosen.fast], lesions=lesions, age_years=chosen.age_years, **extent
+    )
+    person = anatomy.person
     field = study[0].acquisition.field_strength_t or 1.5
-    parameters = sample_parameters(rng, field_strength_t=field, age_years=age, female=female)
+    parameters = sample_parameters(rng, field_strength_t=field, age_years=person.age_years, female=person.female)
     images, protocols = scan_study(anatomy, parameters, study, seed=seed, artifacts=chosen.artifacts)
-    return SyntheticPatient(seed, images, protocols, anatomy, parameters, age, "F" if female else "M")
+    return SyntheticPatient(seed, images, protocols, anatomy, parameters, person.age_years, person.sex)
 
 
 @dataclass(frozen=True)
@@ -190,12 +190,6 @@ class PatientSettings:
     fast: bool = False
     age_years: float | None = None
     artifacts: Artifacts | None = None
-
-
-def _demographics(rng: np.random.Generator, lesions: str) -> tuple[float, bool]:
-    # Spinal metastases peak between 50 and 70 years; healthy backs are imaged at every age.
-    low, high = (22.0, 85.0) if lesions in ("none", "benign") else (38.0, 86.0)
-    return float(np.clip(rng.normal(60, 13), low, high)), bool(rng.random() < 0.5)
 
 
 def draw_artifacts(rng: np.random.Generator) -> Artifacts:

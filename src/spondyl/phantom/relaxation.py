@@ -295,7 +295,8 @@ def sample_parameters(
     female : bool, optional
         Sex of the patient.
     disc_degeneration : float, optional
-        Mean state of the discs from 0 (hydrated) to 1 (desiccated); drawn from the age where it is None.
+        State of the nuclei that are not yet dry, from 0 (hydrated) to 1; drawn between 0 and 0.5 where it is None, as
+        the anatomy gives worn discs tissues of their own.
     spread : float, optional
         Relative standard deviation between patients.
 
@@ -310,7 +311,7 @@ def sample_parameters(
     marrow = float(np.clip(marrow + rng.normal(0.0, 0.065), 0.12, 0.72))
     degeneration = disc_degeneration
     if degeneration is None:
-        degeneration = float(np.clip(rng.normal((age_years - 20) / 75, 0.18), 0.0, 1.0))
+        degeneration = float(np.clip(rng.normal(0.1 + 0.003 * age_years, 0.12), 0.0, 0.5))
 
     def spread_of(values: NDArray[np.float32], scale: float = 1.0) -> NDArray[np.float32]:
         draw = np.clip(rng.normal(0.0, spread * scale, N_TISSUES), -2.2 * spread, 2.2 * spread)

@@ -40,6 +40,8 @@ _MIXES: dict[Tissue, _Mix] = {
     Tissue.SACRAL_MARROW: _MARROW_MIX,
     Tissue.RIB_MARROW: _MARROW_MIX,
     Tissue.NUCLEUS: _Mix(0.10, 0.35, 0.0, 0.85),
+    Tissue.DISC_INTERMEDIATE: _Mix(0.15, 0.45, 0.0, 0.8),
+    Tissue.DISC_DRY: _Mix(0.15, 0.5, 0.0, 0.75),
     Tissue.ANNULUS: _Mix(0.20, 0.5, 0.0, 0.7),
     Tissue.MUSCLE: _Mix(0.25, 0.40, 0.90, 0.0),
     Tissue.SUBCUTANEOUS_FAT: _Mix(0.45, 0.6, 0.2, 0.0),

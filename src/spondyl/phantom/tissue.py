@@ -62,6 +62,9 @@ class Tissue(IntEnum):
     FRACTURE_LINE = 47
     FLUID = 48
     METAL = 49
+    DISC_INTERMEDIATE = 50
+    DISC_DRY = 51
+    VACUUM = 52
 
 
 N_TISSUES = len(Tissue)
@@ -73,6 +76,8 @@ _STRUCTURE = {
     Tissue.NUCLEUS: Structure.DISC,
     Tissue.ANNULUS: Structure.DISC,
     Tissue.DISC_CLEFT: Structure.DISC,
+    Tissue.DISC_INTERMEDIATE: Structure.DISC,
+    Tissue.DISC_DRY: Structure.DISC,
     Tissue.CSF: Structure.CANAL,
     Tissue.CORD: Structure.CORD,
     Tissue.POSTERIOR_MARROW: Structure.POSTERIOR,

@@ -112,5 +112,8 @@ TISSUE_VALUES: dict[Tissue, TissueValues] = {
     T.FRACTURE_LINE: _V(0.05, 900, 1050, 30, 8, 0.38, 900, 0, 0.15, (0.02, 0.20, 0.10)),
     T.FLUID: _V(0.0, 2600, 3000, 400, 200, 0.95, 2500, 0, 0.0, (0, 0.04, 0.10)),
     T.METAL: _V(0.0, 1000, 1000, 1, 0.1, 0.0, 0, texture=(0, 0, 0)),
+    T.DISC_INTERMEDIATE: _V(0.0, 790, 920, 66, 32, 0.66, 1450, 0, 0.02, (0, 0.10, 0.20)),  # d
+    T.DISC_DRY: _V(0.0, 640, 740, 46, 22, 0.52, 1250, 0, 0.03, (0, 0.12, 0.16)),  # d
+    T.VACUUM: _V(0.0, 1000, 1000, 50, 1, 0.01, 0, texture=(0, 0.5, 0)),
 }
 """Typical values by tissue, water pool at 37 °C; see the module docstring for the letters."""
