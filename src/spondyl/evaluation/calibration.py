@@ -17,6 +17,7 @@ import numpy as np
 from spondyl.core.errors import SettingsError
 from spondyl.evaluation.bootstrap import STANDARD, Resampling, bootstrap, percentile_estimate
 from spondyl.evaluation.inputs import binary, normal_quantile, patient_codes, probabilities, same_length
+from spondyl.evaluation.proper_scores import NEAR_CERTAIN, log_loss
 from spondyl.evaluation.records import Estimate, Record, Table, flag_notes, show
 from spondyl.evaluation.regression import loess, logistic_fit
 
@@ -24,9 +25,6 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
     Floats = NDArray[np.float64]
-
-NEAR_CERTAIN = 1e-8
-"""Probabilities nearer to 0 and 1 than this are moved there before a logarithm is taken. Chosen by us."""
 
 SPAN = 0.75
 """Share of cases in each neighborhood of the smooth curve (Austin & Steyerberg 2019, section 2.2)."""
@@ -354,25 +352,6 @@ def expected_calibration_error(truth: ArrayLike, probability: ArrayLike, *, n_bi
         If the columns do not fit or a probability lies outside 0 to 1.
     """
     return calibration_bins(truth, probability, n_bins=n_bins).expected_error
-
-
-def log_loss(positive: NDArray[np.bool_], probability: Floats) -> float:
-    """Give the mean negative log-likelihood.
-
-    Parameters
-    ----------
-    positive : ndarray of bool, shape (n_cases,)
-        True for positive.
-    probability : ndarray of float, shape (n_cases,)
-        Predicted risk; certainty is softened by `NEAR_CERTAIN`.
-
-    Returns
-    -------
-    float
-        In nats.
-    """
-    p = np.clip(probability, NEAR_CERTAIN, 1 - NEAR_CERTAIN)
-    return float(-np.log(np.where(positive, p, 1 - p)).mean())
 
 
 def smooth_curve(positive: NDArray[np.bool_], probability: Floats, span: float = SPAN) -> tuple[Floats, Floats]:

@@ -78,8 +78,8 @@ class RocAreas(Record):
         Returns
         -------
         Estimate
-            Wald interval cut at 0 and 1; where the covariance is zero (perfect separation), the interval of Newcombe's
-            method 5, and a flag.
+            Wald interval cut at 0 and 1; where the scores leave no variance to estimate (perfect separation, one case
+            of a class), the interval of Newcombe's method 5, and a flag.
 
         References
         ----------
@@ -88,10 +88,11 @@ class RocAreas(Record):
         """
         k = self._index(name if name is not None else self.names[0])
         area, variance = float(self.areas[k]), float(self.covariance[k, k])
-        if variance <= ZERO_VARIANCE:
+        if not variance > ZERO_VARIANCE:
             low, high = newcombe_interval(area, self.n_positive, self.n_negative, confidence)
             flag = "the scores leave no variance to estimate: interval by Newcombe's method 5"
-            return Estimate(area, low, high, 0.0, confidence, "Newcombe method 5", (*self.flags, flag))
+            error = math.nan if math.isnan(variance) else 0.0
+            return Estimate(area, low, high, error, confidence, "Newcombe method 5", (*self.flags, flag))
         error = math.sqrt(variance)
         half = normal_quantile(confidence) * error
         return Estimate(area, max(area - half, 0.0), min(area + half, 1.0), error, confidence, self.method, self.flags)

@@ -73,6 +73,11 @@ class SurfaceDistances:
         total = self.from_truth @ self.truth_weight + self.from_prediction @ self.prediction_weight
         return float(total / (self.truth_weight.sum() + self.prediction_weight.sum()))
 
+    @property
+    def masd_mm(self) -> float:
+        """Mean of both mean distances, in mm: each surface counts one half, however large."""
+        return sum(self.mean_mm) / 2
+
     def hausdorff_mm(self, percentile: float = 95.0) -> float:
         """Give the robust Hausdorff distance.
 

@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from spondyl.core.errors import InputError
-from spondyl.evaluation.calibration import NEAR_CERTAIN, smooth_curve
+from spondyl.evaluation.calibration import smooth_curve
 from spondyl.evaluation.inputs import normal_quantile, probabilities, same_length
 from spondyl.evaluation.kaplan_meier import KaplanMeier, count_at
+from spondyl.evaluation.proper_scores import NEAR_CERTAIN
 from spondyl.evaluation.records import Estimate, Record, Table, flag_notes, show
 
 if TYPE_CHECKING:
