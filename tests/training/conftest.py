@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pytest
 
@@ -32,18 +34,19 @@ def anatomy():
 @pytest.fixture(scope="session")
 def stored(anatomy):
     """The same patient as training reads it."""
-    from spondyl.training.anatomies import StoredAnatomy, pack
+    from spondyl.training.anatomies import StoredAnatomy, pack, truth_of
 
-    return StoredAnatomy(*pack(anatomy))
+    return StoredAnatomy(*pack(anatomy), truth_of(anatomy))
 
 
 @pytest.fixture(scope="session")
 def folder(anatomy, tmp_path_factory):
     """A folder of anatomies that holds this one."""
-    from spondyl.training.anatomies import pack
+    from spondyl.training.anatomies import pack, truth_of
 
     path = tmp_path_factory.mktemp("anatomies")
     np.save(path / f"{SEED:07d}.npy", pack(anatomy))
+    (path / f"{SEED:07d}.json").write_text(json.dumps(truth_of(anatomy)), encoding="utf-8")
     return path
 
 

@@ -15,7 +15,6 @@ from spondyl.training.anatomies import (
     list_anatomies,
     load_anatomy,
     make_anatomies,
-    pack,
     region_of,
 )
 
@@ -41,12 +40,16 @@ def test_what_is_packed_comes_back(anatomy, folder):
     np.testing.assert_array_equal(stored.instance, anatomy.instance)
 
 
-def test_lesions_are_stored_as_benign_or_malignant(anatomy):
-    lesion = pack(anatomy)[2]
+def test_each_lesion_label_is_benign_or_malignant(anatomy, folder):
+    (path,) = list_anatomies(folder)
+    stored = load_anatomy(path)
+    classes = stored.lesion_classes()
     assert anatomy.lesions
     for truth in anatomy.lesions:
-        assert set(np.unique(lesion[anatomy.lesion == truth.label])) == {MALIGNANT if truth.malignant else BENIGN}
-    assert not lesion[anatomy.lesion == 0].any()
+        assert classes[truth.label] == (MALIGNANT if truth.malignant else BENIGN)
+    assert set(np.unique(stored.lesion)) - {0} == set(np.flatnonzero(classes))
+    assert [row["kind"] for row in stored.truth["lesions"]] == [truth.kind.value for truth in anatomy.lesions]
+    assert len(stored.truth["vertebrae"]) == len(anatomy.vertebrae)
 
 
 def test_only_what_is_missing_is_made(tmp_path, quick):

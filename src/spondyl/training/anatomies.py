@@ -6,9 +6,10 @@ resumable: what is there is kept, and a file appears only when it is complete.
 
 from __future__ import annotations
 
+import json
 import logging
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -16,6 +17,7 @@ from spondyl.core import InputError
 from spondyl.phantom.anatomy import Anatomy, build_anatomy
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
 _log = logging.getLogger(__name__)
@@ -30,7 +32,10 @@ SPACING_MM = (2.0, 1.0, 1.0)
 """Voxel size of the stored anatomies: fine in the sagittal plane, where thick-slice images are fine."""
 
 BENIGN, MALIGNANT = 1, 2
-"""Values of the lesion channel."""
+"""Classes of lesions; 0 is normal."""
+
+N_LABELS = 256
+"""Labels that a stored map can hold."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,13 +45,29 @@ class StoredAnatomy:
     Parameters
     ----------
     tissue, structure, lesion, instance : ndarray of uint8, shape (n_left, n_inferior, n_posterior)
-        Memory-mapped maps; `lesion` holds `BENIGN` and `MALIGNANT`.
+        Memory-mapped maps; `lesion` holds the labels of `truth["lesions"]`.
+    truth : mapping of str to object
+        What is true of the patient, as `truth_of` gives it.
     """
 
     tissue: np.ndarray
     structure: np.ndarray
     lesion: np.ndarray
     instance: np.ndarray
+    truth: Mapping[str, Any] = field(default_factory=dict)
+
+    def lesion_classes(self) -> np.ndarray:
+        """Give the class of each lesion label.
+
+        Returns
+        -------
+        ndarray of uint8, shape (N_LABELS,)
+            `BENIGN`, `MALIGNANT`, or 0 for labels that are not there.
+        """
+        classes = np.zeros(N_LABELS, np.uint8)
+        for lesion in self.truth.get("lesions", ()):
+            classes[lesion["label"]] = MALIGNANT if lesion["malignant"] else BENIGN
+        return classes
 
 
 def region_of(seed: int) -> str:
@@ -78,12 +99,25 @@ def pack(anatomy: Anatomy) -> np.ndarray:
     Returns
     -------
     ndarray of uint8, shape (4, n_left, n_inferior, n_posterior)
-        Tissue, structure, lesion class and instance.
+        Tissue, structure, lesion label and instance.
     """
-    classes = np.zeros(256, np.uint8)
-    for lesion in anatomy.lesions:
-        classes[lesion.label] = MALIGNANT if lesion.malignant else BENIGN
-    return np.stack([anatomy.tissue, anatomy.structure, classes[anatomy.lesion], anatomy.instance])
+    return np.stack([anatomy.tissue, anatomy.structure, anatomy.lesion, anatomy.instance])
+
+
+def truth_of(anatomy: Anatomy) -> dict[str, Any]:
+    """Give what is true of a patient beside the maps.
+
+    Parameters
+    ----------
+    anatomy : Anatomy
+        The patient.
+
+    Returns
+    -------
+    dict
+        ``"lesions"`` and ``"vertebrae"``: one table each of what the phantom says of them, as JSON holds it.
+    """
+    return {name: [asdict(row) for row in getattr(anatomy, name)] for name in ("lesions", "vertebrae")}
 
 
 def make_anatomies(folder: Path, seeds: range) -> int:
@@ -107,10 +141,12 @@ def make_anatomies(folder: Path, seeds: range) -> int:
         path = folder / f"{seed:07d}.npy"
         if path.exists():
             continue
-        stack = pack(build_anatomy(seed, region=region_of(seed), spacing_mm=SPACING_MM))
+        anatomy = build_anatomy(seed, region=region_of(seed), spacing_mm=SPACING_MM)
         partial = path.with_suffix(".part")
+        partial.write_text(json.dumps(truth_of(anatomy)), encoding="utf-8")
+        partial.rename(path.with_suffix(".json"))
         with partial.open("wb") as stream:
-            np.save(stream, stack)
+            np.save(stream, pack(anatomy))
         partial.rename(path)
         made += 1
         _log.info("anatomy %d made", seed)
@@ -156,4 +192,5 @@ def load_anatomy(path: Path) -> StoredAnatomy:
         Memory-mapped maps.
     """
     tissue, structure, lesion, instance = np.load(path, mmap_mode="r")
-    return StoredAnatomy(tissue, structure, lesion, instance)
+    truth = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
+    return StoredAnatomy(tissue, structure, lesion, instance, truth)

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from spondyl.phantom.relaxation import TissueParameters
+
 N_INSTANCES = 40
 """Columns of a contrast table: vertebra numbers from 0 (none) up to the longest column of 31 with variants."""
 
@@ -108,12 +110,9 @@ def physical_contrast(rng: np.random.Generator) -> Contrast:
     Contrast
         Signal from the sequence equations.
     """
-    field = 1.5 if rng.random() < 0.55 else 3.0
-    parameters = sample_parameters(
-        rng, field_strength_t=field, age_years=rng.uniform(18, 88), female=bool(rng.random() < 0.5), spread=0.18
-    )
-    code, make = _PROTOCOLS[rng.choice(len(_PROTOCOLS), p=_PROTOCOL_SHARES)]
-    signal = make(rng, parameters, field)
+    parameters = sample_patient(rng)
+    code, protocol = _PROTOCOLS[rng.choice(len(_PROTOCOLS), p=_PROTOCOL_SHARES)]
+    signal = protocol(rng, parameters)
     total = np.abs(signal.water + signal.fat * signal.fat_phasor).astype(np.float64)
     reference = np.quantile(total[_REFERENCE], 0.85) + 1e-6
     # Nothing in the equations knows of flow, contents and coils: leave some play around them.
@@ -126,6 +125,24 @@ def physical_contrast(rng: np.random.Generator) -> Contrast:
     shown = code if rng.random() < 0.88 else ContrastCode.OTHER
     fat_table = table * share[:, None].astype(np.float32)
     return Contrast(table, fat_table, _spread(spread), shown, teaches_lesions=True)
+
+
+def sample_patient(rng: np.random.Generator) -> TissueParameters:
+    """Draw the tissues of a patient of any age at 1.5 or 3 T, with more spread than patients have.
+
+    Parameters
+    ----------
+    rng : numpy.random.Generator
+        Source of randomness.
+
+    Returns
+    -------
+    TissueParameters
+        Arrays of shape (N_TISSUES,).
+    """
+    field = 1.5 if rng.random() < 0.55 else 3.0
+    age, female = rng.uniform(18, 88), bool(rng.random() < 0.5)
+    return sample_parameters(rng, field_strength_t=field, age_years=age, female=female, spread=0.18)
 
 
 _REFERENCE = [*_MARROW, *_FAT, Tissue.MUSCLE, Tissue.CSF, Tissue.NUCLEUS]
@@ -149,26 +166,68 @@ def _per_vertebra(
     return np.clip(table, 0, 3).astype(np.float32)
 
 
-def _t1(rng: np.random.Generator, parameters: object, field: float) -> TissueSignal:
+def t1_signal(rng: np.random.Generator, parameters: TissueParameters) -> TissueSignal:
+    """Draw a T1-weighted spin echo, or at 3 T its inversion-recovery kin.
+
+    Parameters
+    ----------
+    rng : numpy.random.Generator
+        Draws the protocol.
+    parameters : TissueParameters
+        The patient.
+
+    Returns
+    -------
+    TissueSignal
+        Water and fat apart.
+    """
     u = rng.uniform
-    if field > 2 and rng.random() < 0.3:
+    if parameters.field_strength_t > 2 and rng.random() < 0.3:
         flair = Acquisition(
             echo_time_ms=u(8, 25), repetition_time_ms=u(1800, 2800), inversion_time_ms=u(700, 1000), echo_train_length=5
         )
-        return tissue_signal(parameters, flair, pulse=Pulse.INVERSION_RECOVERY)  # type: ignore[arg-type]
+        return tissue_signal(parameters, flair, pulse=Pulse.INVERSION_RECOVERY)
     spin = Acquisition(echo_time_ms=u(7, 20), repetition_time_ms=u(400, 850), echo_train_length=int(u(1, 6)))
-    return tissue_signal(parameters, spin, pulse=Pulse.SPIN_ECHO)  # type: ignore[arg-type]
+    return tissue_signal(parameters, spin, pulse=Pulse.SPIN_ECHO)
 
 
-def _t2(rng: np.random.Generator, parameters: object, _field: float) -> TissueSignal:
+def t2_signal(rng: np.random.Generator, parameters: TissueParameters) -> TissueSignal:
+    """Draw a T2-weighted turbo spin echo.
+
+    Parameters
+    ----------
+    rng : numpy.random.Generator
+        Draws the protocol.
+    parameters : TissueParameters
+        The patient.
+
+    Returns
+    -------
+    TissueSignal
+        Water and fat apart.
+    """
     u = rng.uniform
     spin = Acquisition(echo_time_ms=u(75, 130), repetition_time_ms=u(2500, 5500), echo_train_length=int(u(10, 30)))
-    return tissue_signal(parameters, spin, pulse=Pulse.SPIN_ECHO)  # type: ignore[arg-type]
+    return tissue_signal(parameters, spin, pulse=Pulse.SPIN_ECHO)
 
 
-def _stir(rng: np.random.Generator, parameters: object, field: float) -> TissueSignal:
+def stir_signal(rng: np.random.Generator, parameters: TissueParameters) -> TissueSignal:
+    """Draw a short-TI inversion recovery, in which fat is nulled.
+
+    Parameters
+    ----------
+    rng : numpy.random.Generator
+        Draws the protocol.
+    parameters : TissueParameters
+        The patient.
+
+    Returns
+    -------
+    TissueSignal
+        Water and fat apart.
+    """
     u = rng.uniform
-    ti = u(140, 175) if field < 2 else u(190, 240)
+    ti = u(140, 175) if parameters.field_strength_t < 2 else u(190, 240)
     stir = Acquisition(
         echo_time_ms=u(30, 80),
         repetition_time_ms=u(3000, 6000),
@@ -176,49 +235,104 @@ def _stir(rng: np.random.Generator, parameters: object, field: float) -> TissueS
         echo_train_length=int(u(8, 20)),
         fat_suppressed=True,
     )
-    return tissue_signal(parameters, stir, pulse=Pulse.INVERSION_RECOVERY, fat_residual=u(0.01, 0.12))  # type: ignore[arg-type]
+    return tissue_signal(parameters, stir, pulse=Pulse.INVERSION_RECOVERY, fat_residual=u(0.01, 0.12))
 
 
-def _t2_fs(rng: np.random.Generator, parameters: object, _field: float) -> TissueSignal:
+def t2_fat_suppressed_signal(rng: np.random.Generator, parameters: TissueParameters) -> TissueSignal:
+    """Draw a T2-weighted turbo spin echo with fat suppression.
+
+    Parameters
+    ----------
+    rng : numpy.random.Generator
+        Draws the protocol.
+    parameters : TissueParameters
+        The patient.
+
+    Returns
+    -------
+    TissueSignal
+        Water and fat apart.
+    """
     u = rng.uniform
     spin = Acquisition(
         echo_time_ms=u(55, 100), repetition_time_ms=u(2500, 5000), echo_train_length=int(u(10, 24)), fat_suppressed=True
     )
-    return tissue_signal(parameters, spin, pulse=Pulse.SPIN_ECHO, fat_residual=u(0.01, 0.15))  # type: ignore[arg-type]
+    return tissue_signal(parameters, spin, pulse=Pulse.SPIN_ECHO, fat_residual=u(0.01, 0.15))
 
 
-def _t1ce(rng: np.random.Generator, parameters: object, _field: float) -> TissueSignal:
+def t1_enhanced_signal(rng: np.random.Generator, parameters: TissueParameters) -> TissueSignal:
+    """Draw a T1-weighted spin echo after gadolinium.
+
+    Parameters
+    ----------
+    rng : numpy.random.Generator
+        Draws the protocol.
+    parameters : TissueParameters
+        The patient.
+
+    Returns
+    -------
+    TissueSignal
+        Water and fat apart.
+    """
     u = rng.uniform
     spin = Acquisition(
         echo_time_ms=u(7, 20), repetition_time_ms=u(450, 850), echo_train_length=3, fat_suppressed=bool(u() < 0.7)
     )
-    return tissue_signal(parameters.with_contrast(u(0.7, 1.3)), spin, pulse=Pulse.SPIN_ECHO, fat_residual=u(0.02, 0.15))  # type: ignore[attr-defined]
+    return tissue_signal(parameters.with_contrast(u(0.7, 1.3)), spin, pulse=Pulse.SPIN_ECHO, fat_residual=u(0.02, 0.15))
 
 
-def _dixon(rng: np.random.Generator, parameters: object, field: float) -> TissueSignal:
-    """In phase, opposed, or the water part of a gradient echo."""
+def dixon_signal(rng: np.random.Generator, parameters: TissueParameters) -> TissueSignal:
+    """Draw a gradient echo: in phase, opposed, or its water part.
+
+    Parameters
+    ----------
+    rng : numpy.random.Generator
+        Draws the protocol.
+    parameters : TissueParameters
+        The patient.
+
+    Returns
+    -------
+    TissueSignal
+        Water and fat apart.
+    """
     u = rng.uniform
-    echo = (2.3 if field < 2 else 1.15) * rng.choice([1, 2])
+    echo = (2.3 if parameters.field_strength_t < 2 else 1.15) * rng.choice([1, 2])
     gradient = Acquisition(
         echo_time_ms=float(echo), repetition_time_ms=u(4, 12) if u() < 0.7 else u(120, 220), flip_angle_deg=u(3, 20)
     )
-    signal = tissue_signal(parameters, gradient, pulse=Pulse.GRADIENT_ECHO)  # type: ignore[arg-type]
+    signal = tissue_signal(parameters, gradient, pulse=Pulse.GRADIENT_ECHO)
     return signal._replace(fat=signal.fat * u(0, 0.1)) if u() < 0.5 else signal
 
 
-def _pd(rng: np.random.Generator, parameters: object, _field: float) -> TissueSignal:
+def pd_signal(rng: np.random.Generator, parameters: TissueParameters) -> TissueSignal:
+    """Draw a proton-density-weighted turbo spin echo.
+
+    Parameters
+    ----------
+    rng : numpy.random.Generator
+        Draws the protocol.
+    parameters : TissueParameters
+        The patient.
+
+    Returns
+    -------
+    TissueSignal
+        Water and fat apart.
+    """
     u = rng.uniform
     spin = Acquisition(echo_time_ms=u(10, 45), repetition_time_ms=u(1800, 4000), echo_train_length=int(u(4, 12)))
-    return tissue_signal(parameters, spin, pulse=Pulse.SPIN_ECHO)  # type: ignore[arg-type]
+    return tissue_signal(parameters, spin, pulse=Pulse.SPIN_ECHO)
 
 
 _PROTOCOLS: list[tuple[ContrastCode, Callable[..., TissueSignal]]] = [
-    (ContrastCode.T1, _t1),
-    (ContrastCode.T2, _t2),
-    (ContrastCode.FAT_SUPPRESSED, _stir),
-    (ContrastCode.FAT_SUPPRESSED, _t2_fs),
-    (ContrastCode.OTHER, _t1ce),
-    (ContrastCode.OTHER, _dixon),
-    (ContrastCode.OTHER, _pd),
+    (ContrastCode.T1, t1_signal),
+    (ContrastCode.T2, t2_signal),
+    (ContrastCode.FAT_SUPPRESSED, stir_signal),
+    (ContrastCode.FAT_SUPPRESSED, t2_fat_suppressed_signal),
+    (ContrastCode.OTHER, t1_enhanced_signal),
+    (ContrastCode.OTHER, dixon_signal),
+    (ContrastCode.OTHER, pd_signal),
 ]
 _PROTOCOL_SHARES = [0.26, 0.28, 0.17, 0.06, 0.06, 0.13, 0.04]

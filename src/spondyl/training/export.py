@@ -16,7 +16,7 @@ from spondyl.models.card import CARD_VERSION
 from spondyl.training.anatomies import list_anatomies
 from spondyl.training.loop import SETTINGS_FILE
 from spondyl.training.networks import SpineUNet, ThickSliceUNet
-from spondyl.training.synthesis import IN_PLANE_MM, SLICE_MM
+from spondyl.training.render import IN_PLANE_MM, SLICE_MM
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
