@@ -1,4 +1,4 @@
-"""Run parts of training from a source tree: ``python -m spondyl.training anatomies|segmentation|export``."""
+"""Run parts of training from a source tree: ``python -m spondyl.training anatomies|segmentation|lesions|export``."""
 
 from __future__ import annotations
 
@@ -15,18 +15,16 @@ def main() -> None:
     make.add_argument("folder", type=Path)
     make.add_argument("--first", type=int, default=0)
     make.add_argument("--count", type=int, default=700)
-    run = parts.add_parser("segmentation", help="train, or go on training, the segmentation network")
-    run.add_argument("anatomies", type=Path)
-    run.add_argument("--out", type=Path, required=True)
-    for name, kind in (
-        ("steps", int),
-        ("batch-size", int),
-        ("workers", int),
-        ("seed", int),
-        ("learning-rate", float),
-        ("physical-share", float),
+    loop = (("steps", int), ("batch-size", int), ("workers", int), ("seed", int), ("learning-rate", float))
+    for part, what, options in (
+        ("segmentation", "outlines the spine", (*loop, ("physical-share", float))),
+        ("lesions", "outlines lesions", loop),
     ):
-        run.add_argument(f"--{name}", type=kind)
+        run = parts.add_parser(part, help=f"train, or go on training, the network that {what}")
+        run.add_argument("anatomies", type=Path)
+        run.add_argument("--out", type=Path, required=True)
+        for name, kind in options:
+            run.add_argument(f"--{name}", type=kind)
     export = parts.add_parser("export", help="write a trained network as ONNX with its card")
     export.add_argument("run", type=Path, help="folder of the training run")
     export.add_argument("--anatomies", type=Path, required=True)
@@ -51,9 +49,15 @@ def main() -> None:
             anatomies=arguments.anatomies,
         )
         return
+    chosen = {k: v for k, v in vars(arguments).items() if k not in ("part", "anatomies", "out") and v is not None}
+    if arguments.part == "lesions":
+        from spondyl.training.lesion_segmentation import train_lesions
+        from spondyl.training.loop import LoopSettings
+
+        train_lesions(arguments.anatomies, arguments.out, LoopSettings(**chosen))
+        return
     from spondyl.training.segmentation import TrainingSettings, train
 
-    chosen = {k: v for k, v in vars(arguments).items() if k not in ("part", "anatomies", "out") and v is not None}
     train(arguments.anatomies, arguments.out, TrainingSettings(**chosen))
 
 

@@ -8,6 +8,8 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from spondyl.models.study_inputs import N_CHANNELS, N_FACTS
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -16,6 +18,9 @@ N_CODES = 4
 
 STRUCTURE_SHARES = (0.85, 0.03, 0.012, 0.02, 0.018, 0.025, 0.005, 0.01, 0.03)
 """Typical share of each structure. Training starts there, so that it need not first learn what is common."""
+
+LESION_SHARES = (0.95, 0.025, 0.025)
+"""Typical share of normal, benign and malignant voxels near the spine."""
 
 
 def _block(n_in: int, n_out: int, stride: tuple[int, int, int] = (1, 1, 1)) -> nn.Sequential:
@@ -114,6 +119,21 @@ class SpineUNet(ThickSliceUNet):
 
     def __init__(self, channels: Sequence[int] = (32, 64, 96, 128, 160), head: int = 16) -> None:
         super().__init__(2, N_CODES, STRUCTURE_SHARES, channels, head)
+
+
+class LesionUNet(ThickSliceUNet):
+    """Outlines lesions on whatever series a study has.
+
+    Parameters
+    ----------
+    channels : sequence of int, optional
+        Width of each resolution.
+    head : int, optional
+        Width of the full-resolution head.
+    """
+
+    def __init__(self, channels: Sequence[int] = (24, 48, 72, 96, 128), head: int = 12) -> None:
+        super().__init__(N_CHANNELS, N_FACTS, LESION_SHARES, channels, head)
 
 
 def fold(x: torch.Tensor) -> torch.Tensor:

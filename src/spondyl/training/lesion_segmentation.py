@@ -1,0 +1,169 @@
+"""Train the network that outlines lesions on the series of a study, on synthetic patients."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import cc3d
+import numpy as np
+import torch
+from torch.nn import functional
+from torch.utils.data import IterableDataset, get_worker_info
+
+from spondyl.training.anatomies import MALIGNANT, list_anatomies, load_anatomy
+from spondyl.training.lesion_synthesis import make_lesion_patch
+from spondyl.training.loop import LoopSettings, fit
+from spondyl.training.losses import IGNORED, soft_dice_loss
+from spondyl.training.networks import LesionUNet
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+FOUND_SHARE = 0.3
+"""A lesion counts as found in the log when this share of it is outlined. Chosen by us."""
+
+COUNTED_VOXELS = 30
+"""Outlines with fewer voxels are no alarm in the log: about 0.2 mL. Chosen by us."""
+
+
+class LesionPatches(IterableDataset):
+    """An endless stream of synthetic studies.
+
+    Parameters
+    ----------
+    folder : Path
+        Stored anatomies; new ones are found while the run goes on.
+    seed : int
+        Of the stream.
+    first_step : int
+        Where a resumed run stands, so that it sees new patches.
+    """
+
+    def __init__(self, folder: Path, seed: int, first_step: int) -> None:
+        self.folder, self.seed, self.first_step = folder, seed, first_step
+
+    def __iter__(self) -> Iterator[tuple[torch.Tensor, ...]]:
+        """Yield channels, facts, target and weight of one patch after the other.
+
+        Yields
+        ------
+        tuple of Tensor
+            A training example.
+        """
+        torch.set_num_threads(1)
+        worker = get_worker_info()
+        rng = np.random.default_rng([self.seed, self.first_step, 0 if worker is None else worker.id])
+        made, paths = 0, list_anatomies(self.folder)
+        while True:
+            if made % 50 == 0:
+                paths = list_anatomies(self.folder)
+            patch = make_lesion_patch(load_anatomy(paths[rng.integers(len(paths))]), rng)
+            made += 1
+            if torch.isfinite(patch.channels).all():
+                yield tuple(patch)
+
+
+def train_lesions(anatomies: Path, out: Path, settings: LoopSettings, network: torch.nn.Module | None = None) -> Path:
+    """Train, or go on with, the network that outlines lesions.
+
+    Parameters
+    ----------
+    anatomies : Path
+        Folder of stored anatomies.
+    out : Path
+        Folder of the run; a checkpoint in it is resumed.
+    settings : LoopSettings
+        How long and how.
+    network : Module, optional
+        Where to start; a fresh network by default.
+
+    Returns
+    -------
+    Path
+        The checkpoint, with averaged weights.
+    """
+
+    def objective(
+        model: torch.nn.Module, batch: tuple[torch.Tensor, ...], _step: int
+    ) -> tuple[torch.Tensor, dict[str, float]]:
+        channels, facts, target, weight = batch
+        target = target.long()
+        logits = model(channels.contiguous(memory_format=torch.channels_last_3d), facts)
+        return lesion_loss(logits, target, weight), lesion_figures(logits.detach(), target)
+
+    stream = lambda step: LesionPatches(anatomies, settings.seed, step)  # noqa: E731
+    return fit(network or LesionUNet(), stream, objective, out, settings)
+
+
+def lesion_loss(logits: torch.Tensor, target: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
+    """Give the loss of the lesion network.
+
+    Cross-entropy keeps the probabilities honest; the Dice loss of any lesion rewards finding it, that of both classes
+    telling them apart.
+
+    Parameters
+    ----------
+    logits : Tensor, shape (batch, 3, ...)
+        Network output: normal, benign, malignant.
+    target : Tensor of int64, shape (batch, ...)
+        True classes; `IGNORED` where they are not known.
+    weight : Tensor of float32, shape (batch, ...)
+        How much each voxel counts in the cross-entropy.
+
+    Returns
+    -------
+    Tensor, scalar
+        The loss.
+    """
+    logits, valid = logits.float(), target != IGNORED
+    weight = weight * valid
+    entropy = functional.cross_entropy(logits, target, ignore_index=IGNORED, reduction="none")
+    classes = logits.softmax(1)
+    either = torch.stack([classes[:, 0], classes[:, 1:].sum(1)], dim=1)
+    mean = (entropy * weight).sum() / weight.sum().clamp_min(1)
+    dice = soft_dice_loss(classes, target, valid) + soft_dice_loss(either, target.clamp_max(1), valid)
+    return 2 * mean + 0.5 * dice
+
+
+def lesion_figures(logits: torch.Tensor, target: torch.Tensor) -> dict[str, float]:
+    """Give what a run is followed by: overlap, lesions found, false alarms.
+
+    Parameters
+    ----------
+    logits : Tensor, shape (batch, 3, ...)
+        Network output.
+    target : Tensor of int64, shape (batch, ...)
+        True classes; `IGNORED` where they are not known.
+
+    Returns
+    -------
+    dict of str to float
+        Dice of any lesion, share of lesions found, share of them given their class, and false alarms a patch; NaN
+        where there is none.
+    """
+    classes, lesion = logits.argmax(1), (target > 0) & (target != IGNORED)
+    found = (classes > 0) & (target != IGNORED)
+    overlap = float(2 * (found & lesion).sum() / (found.sum() + lesion.sum()).clamp_min(1))
+    hits, right, n, alarms = 0, 0, 0, 0
+    for f, t, c in zip(found.cpu().numpy(), (target * lesion).cpu().numpy(), classes.cpu().numpy(), strict=True):
+        parts, count = cc3d.connected_components(t.astype(np.uint8), connectivity=18, return_N=True)
+        for i in range(1, count + 1):
+            where = parts == i
+            if where.sum() < COUNTED_VOXELS:
+                continue
+            n += 1
+            if f[where].mean() > FOUND_SHARE:
+                hits += 1
+                malignant = (c[where] == MALIGNANT).sum() > (c[where] > 0).sum() / 2
+                right += int(malignant == (t[where][0] == MALIGNANT))
+        parts, count = cc3d.connected_components(f.astype(np.uint8), connectivity=18, return_N=True)
+        sizes = np.bincount(parts.ravel(), minlength=count + 1)[1:]
+        touched = np.unique(parts[t > 0])
+        alarms += sum(1 for i in range(1, count + 1) if sizes[i - 1] >= COUNTED_VOXELS and i not in touched)
+    return {
+        "dice": overlap if lesion.any() else float("nan"),
+        "sensitivity": hits / n if n else float("nan"),
+        "class_right": right / hits if hits else float("nan"),
+        "alarms": alarms / len(target),
+    }

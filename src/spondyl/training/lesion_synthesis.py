@@ -1,0 +1,273 @@
+"""Turn a stored anatomy into a training patch for the lesion network: several series, imperfect outlines, truth."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple, Protocol
+
+import numpy as np
+import torch
+from torch.nn import functional
+
+from spondyl.core import Structure
+from spondyl.models.study_inputs import Slot, study_input
+from spondyl.phantom.signal import adc_from_pair
+from spondyl.training.anatomies import N_LABELS
+from spondyl.training.losses import IGNORED
+from spondyl.training.render import IN_PLANE_MM, sample_pose, smooth, view_of
+from spondyl.training.study_contrast import Series, SeriesContrast, sample_series, study_contrasts
+from spondyl.training.synthesis import field_of_view_cut, scanned
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from spondyl.training.anatomies import StoredAnatomy
+
+PATCH_SHAPE = (16, 96, 80)
+"""Voxels of a patch to the left, inferior and posterior: three vertebrae with what surrounds them."""
+
+LESION_SHARE = 0.6
+"""Share of the patches on the column that look for a lesion."""
+
+REACH_PIXELS = 10
+"""Lesions are learnt up to this far from the spine; beyond, the truth is ignored and nothing is ever reported."""
+
+SMALL_VOXELS, HIGHEST_WEIGHT = 400, 4.0
+"""Voxels of lesions smaller than this count more, up to this factor, so that small lesions are worth finding."""
+
+DIFFUSION_BLUR = 0.9
+"""Least blur of echo-planar images, in pixels of 1.25 mm: they are acquired at 1.7 to 2.6 mm."""
+
+BONE = (Structure.BODY, Structure.CORTEX, Structure.S1)
+
+
+class LesionPatch(NamedTuple):
+    """One training example.
+
+    Parameters
+    ----------
+    channels : Tensor of float32, shape (N_CHANNELS, *PATCH_SHAPE)
+        Network input; see `spondyl.models.study_inputs`.
+    facts : Tensor of float32, shape (N_FACTS,)
+        What is told of the whole study.
+    target : Tensor of uint8, shape PATCH_SHAPE
+        0 normal, 1 benign, 2 malignant, `IGNORED` far from the spine.
+    weight : Tensor of float32, shape PATCH_SHAPE
+        How much each voxel counts.
+    """
+
+    channels: Tensor
+    facts: Tensor
+    target: Tensor
+    weight: Tensor
+
+
+def make_lesion_patch(
+    anatomy: StoredAnatomy, rng: np.random.Generator, *, device: str | torch.device = "cpu"
+) -> LesionPatch:
+    """Make one training example.
+
+    Parameters
+    ----------
+    anatomy : StoredAnatomy
+        The patient.
+    rng : numpy.random.Generator
+        Source of all variation.
+    device : str or torch.device, optional
+        Where the voxels are computed.
+
+    Returns
+    -------
+    LesionPatch
+        On `device`.
+    """
+    noise = torch.Generator(device).manual_seed(int(rng.integers(2**62)))
+    pose = sample_pose(anatomy, rng, PATCH_SHAPE, lesion_share=LESION_SHARE)
+    view = view_of(anatomy, pose, rng, noise, torch.device(device), PATCH_SHAPE)
+    texture = patient_texture(PATCH_SHAPE, rng, noise, torch.device(device))
+    images: dict[Slot, Tensor] = {}
+    for series, contrast in study_contrasts(rng, sample_series(rng)).items():
+        images |= acquired(series, contrast, view, texture, rng, noise)
+    truth = view.at_centers(anatomy.structure)
+    label = view.at_centers(anatomy.lesion)
+    outlines = imperfect_outlines(truth, label, view.at_centers(anatomy.instance), rng, noise)
+    channels, facts = study_input(images, outlines, (pose.slice_mm, IN_PLANE_MM, IN_PLANE_MM))
+    classes = torch.from_numpy(anatomy.lesion_classes()).to(device)
+    target = classes[label.long()]
+    seen = torch.stack([torch.isfinite(i) for i in images.values()]).any(0)
+    target[~(_near_spine(truth > 0) | (target > 0)) | ~seen] = IGNORED
+    return LesionPatch(channels, facts, target, _weight(label))
+
+
+def patient_texture(
+    shape: tuple[int, int, int], rng: np.random.Generator, noise: torch.Generator, device: torch.device
+) -> Tensor:
+    """Make the patient's own texture, shared by all series: fine trabeculae, patches of red marrow, slow drifts.
+
+    Parameters
+    ----------
+    shape : tuple of int
+        Voxels.
+    rng : numpy.random.Generator
+        Draws scales and strength.
+    noise : torch.Generator
+        Source of the fields.
+    device : torch.device
+        Where they are computed.
+
+    Returns
+    -------
+    Tensor of float32
+        Of this shape, in standard deviations.
+    """
+    u = rng.uniform
+    scales = ((u(1, 2), u(0.2, 0.8)), (u(3, 7), u(0.2, 1.0)), (u(8, 18), u(0.0, 1.0)))
+    field = sum(share * smooth((1, *shape), pixels, noise, device)[0] for pixels, share in scales)
+    return field * float(u(0.3, 1.4)) / float(np.linalg.norm([share for _, share in scales]))  # type: ignore[operator]
+
+
+class Looked(Protocol):
+    """Places of a patient at which signals can be looked up, such as `spondyl.training.render.View`."""
+
+    @property
+    def outside(self) -> Tensor:
+        """Voxels beyond the anatomy."""
+
+    def averaged(self, tables: np.ndarray) -> Tensor:
+        """Give signals averaged over the slices' thickness, shape (n, *voxels)."""
+
+    def looked_up(self, table: np.ndarray) -> Tensor:
+        """Give entries of a contrast table at the voxel centers."""
+
+
+def acquired(
+    series: Series,
+    contrast: SeriesContrast,
+    view: Looked,
+    texture: Tensor,
+    rng: np.random.Generator,
+    noise: torch.Generator,
+) -> dict[Slot, Tensor]:
+    """Acquire one series.
+
+    Parameters
+    ----------
+    series : Series
+        Which one.
+    contrast : SeriesContrast
+        What it shows of the patient.
+    view : Looked
+        Where the voxels lie.
+    texture : Tensor
+        From `patient_texture`, of their shape.
+    rng : numpy.random.Generator
+        Source of all variation.
+    noise : torch.Generator
+        Source of voxel noise.
+
+    Returns
+    -------
+    dict of Slot to Tensor
+        Its images by the slots they fill, NaN outside the field of view.
+    """
+    shape = (texture.shape[0], texture.shape[1], texture.shape[2])
+    slope = view.looked_up(contrast.slope)
+    grain = smooth((1, *shape), rng.uniform(1, 3), noise, texture.device)[0] * float(rng.uniform(0, 0.35))
+    signal = view.averaged(contrast.signal) + slope * (texture + grain)
+    diffusion = series is Series.DIFFUSION
+    images = scanned(signal, rng, noise, blur=DIFFUSION_BLUR if diffusion else 0.35)
+    if rng.random() < 0.3:
+        images = images.roll((int(rng.integers(-1, 2)), int(rng.integers(-1, 2))), (2, 3))
+    hidden = view.outside
+    if rng.random() < 0.4:
+        hidden = hidden | field_of_view_cut(shape, rng, hidden.device)
+    images = torch.where(hidden, images.new_tensor(torch.nan), images)
+    if diffusion:
+        low, high = contrast.b_values_s_mm2
+        adc = adc_from_pair(images[0], images[1], b_low_s_mm2=low, b_high_s_mm2=high, floor=1e-3)
+        return {Slot.DWI: images[1], Slot.ADC: torch.where(hidden, images[1], adc.clamp(max=4000))}
+    if series is Series.DIXON:
+        fraction = images[1] / (images[0] + images[1] + 1e-3)
+        both = {Slot.WATER: images[0], Slot.FAT_FRACTION: fraction}
+        return {Slot.WATER: images[0]} if rng.random() < 0.35 else both
+    if rng.random() < 0.4:
+        images = images ** float(np.exp(rng.normal(0, 0.15)))
+    return {Slot(series.value): images[0]}
+
+
+def imperfect_outlines(
+    truth: Tensor, lesion: Tensor, instance: Tensor, rng: np.random.Generator, noise: torch.Generator
+) -> Tensor:
+    """Outline the spine as a network would: borders astray, parts missing, lesions left out.
+
+    Parameters
+    ----------
+    truth, lesion, instance : Tensor of uint8, shape PATCH_SHAPE
+        True structures, lesion labels and vertebra numbers.
+    rng : numpy.random.Generator
+        Draws which errors are made.
+    noise : torch.Generator
+        Shapes them.
+
+    Returns
+    -------
+    Tensor of float32, shape (n_structures, *PATCH_SHAPE)
+        Probability of each structure.
+    """
+    u, found = rng.uniform, truth.clone()
+    if u() < 0.3:
+        hole = (lesion > 0) & (smooth((1, *truth.shape), u(3, 8), noise, truth.device)[0] > u(-1, 1))
+        found[hole] = int(rng.choice([Structure.BACKGROUND, Structure.CORTEX, Structure.DISC]))
+    if u() < 0.08:
+        numbers = instance.unique()
+        found[(instance == numbers[int(rng.integers(len(numbers)))]) & (instance > 0)] = 0
+    for structure, instead, share in (
+        (Structure.POSTERIOR, Structure.BACKGROUND, 0.08),
+        (Structure.S1, Structure.SACRUM, 0.08),
+        (Structure.S1, Structure.BACKGROUND, 0.08),
+        (Structure.SACRUM, Structure.BACKGROUND, 0.12),
+        (Structure.CORD, Structure.CANAL, 0.3),
+    ):
+        if u() < share:
+            found[found == structure] = int(instead)
+    if u() < 0.3:
+        found = _swollen(found, rng)
+    found = _astray(found, rng, noise)
+    one_hot = functional.one_hot(found.long(), len(Structure)).movedim(-1, 0).float()
+    kernel = 3 if u() < 0.5 else 1
+    return functional.avg_pool2d(one_hot, kernel, 1, kernel // 2, count_include_pad=False)
+
+
+def _swollen(found: Tensor, rng: np.random.Generator) -> Tensor:
+    """Let bodies run into the soft tissue in the outer slices, where their borders are hard to see."""
+    body = torch.isin(found, found.new_tensor([int(s) for s in BONE]))
+    size = 2 * int(rng.integers(1, 4)) + 1
+    grown = functional.max_pool3d(body[None].float(), (1, size, size), 1, (0, size // 2, size // 2))[0] > 0
+    grown[int(rng.integers(2, 6)) : -int(rng.integers(2, 6))] = False
+    return torch.where(grown & (found == Structure.BACKGROUND), int(Structure.BODY), found)
+
+
+def _astray(found: Tensor, rng: np.random.Generator, noise: torch.Generator) -> Tensor:
+    """Move borders by a smooth field, about a pixel in plane and less across slices."""
+    device = found.device
+    reach = (abs(rng.normal(0, 0.25)), *np.abs(rng.normal(0, 0.8, 2)))
+    field = smooth((3, *found.shape), rng.uniform(4, 16), noise, device)
+    axes = torch.meshgrid(*(torch.arange(n, device=device) for n in found.shape), indexing="ij")
+    places = tuple(
+        (axis + float(r) * shift).round().long().clamp(0, n - 1)
+        for axis, r, shift, n in zip(axes, reach, field, found.shape, strict=True)
+    )
+    return found[places]
+
+
+def _near_spine(spine: Tensor) -> Tensor:
+    near, size = spine[None].float(), 2 * REACH_PIXELS + 1
+    near = functional.max_pool3d(near, (1, size, 1), 1, (0, REACH_PIXELS, 0))
+    return functional.max_pool3d(near, (3, 1, size), 1, (1, 0, REACH_PIXELS))[0] > 0
+
+
+def _weight(label: Tensor) -> Tensor:
+    """Weigh the voxels of small lesions more, whatever of them lies in the patch."""
+    count = torch.bincount(label.flatten().long(), minlength=N_LABELS).float()
+    weight = (SMALL_VOXELS / count.clamp_min(1)).sqrt().clamp(1, HIGHEST_WEIGHT)
+    weight[0] = 1.0
+    return weight[label.long()]
