@@ -10,7 +10,7 @@ import numpy as np
 from scipy import ndimage
 
 from spondyl.core import Acquisition, Case, Grid, Image, Sequence, Source, Structure, reorient
-from spondyl.models import ContrastCode, ModelCard
+from spondyl.models import ModelCard
 
 PLANTED = "PLANTED^NAME"
 """Stands where free text of a header stands; must turn up nowhere."""
@@ -118,7 +118,7 @@ class GrayNetwork:
     sure = 0.97
     """Probability of the structure seen; the rest is shared."""
 
-    def predict(self, channels: np.ndarray, code: ContrastCode) -> np.ndarray:
+    def predict(self, channels: np.ndarray, facts: np.ndarray) -> np.ndarray:
         """Probabilities of nine structures and three lesion classes."""
         # Undo the square root and the scale of the input channels; the lesion has the highest gray value.
         scaled = ((channels[0] + 0.8) / 2) ** 2

@@ -10,6 +10,7 @@ import pytest
 from fakes import GrayNetwork
 from spondyl.core import ModelError
 from spondyl.models import ContrastCode, OpenVinoNetwork
+from spondyl.models.contrast_code import one_hot
 
 onnx = pytest.importorskip("onnx")
 
@@ -54,7 +55,7 @@ def _network(graph, **changes):
 
 def test_any_size_is_padded_and_cut_back(graph, rng):
     channels = rng.normal(size=(2, 5, 11, 9)).astype(np.float32)
-    out = _network(graph).predict(channels, ContrastCode.FAT_SUPPRESSED)
+    out = _network(graph).predict(channels, one_hot(ContrastCode.FAT_SUPPRESSED)[0])
     np.testing.assert_allclose(out[1], channels[0] + 2, atol=1e-6)
 
 
@@ -62,4 +63,4 @@ def test_a_damaged_graph_is_a_model_error(tmp_path):
     path = tmp_path / "damaged.onnx"
     path.write_bytes(b"not a graph")
     with pytest.raises(ModelError, match="cannot be loaded"):
-        _network(path).predict(np.zeros((2, 4, 8, 8), np.float32), ContrastCode.T1)
+        _network(path).predict(np.zeros((2, 4, 8, 8), np.float32), one_hot(ContrastCode.T1)[0])

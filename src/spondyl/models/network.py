@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 
 from spondyl.core import ModelError
-from spondyl.models.contrast_code import one_hot
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -15,7 +14,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from spondyl.models.card import ModelCard
-    from spondyl.models.contrast_code import ContrastCode
 
 
 class Network(Protocol):
@@ -33,20 +31,20 @@ class Network(Protocol):
     def sha256(self) -> str:
         """Hash of its weights."""
 
-    def predict(self, channels: NDArray[np.float32], code: ContrastCode) -> NDArray[np.float32]:
+    def predict(self, channels: NDArray[np.float32], facts: NDArray[np.float32]) -> NDArray[np.float32]:
         """Run the network on a whole volume.
 
         Parameters
         ----------
-        channels : ndarray of float32, shape (2, n_left, n_inferior, n_posterior)
+        channels : ndarray of float32, shape (n_channels, n_left, n_inferior, n_posterior)
             Input channels; any size.
-        code : ContrastCode
-            Kind of contrast.
+        facts : ndarray of float32, shape (n_facts,)
+            What is told of the whole volume, such as the kind of contrast.
 
         Returns
         -------
         ndarray of float32, shape (classes, n_left, n_inferior, n_posterior)
-            Softmax over the structures, then softmax over the lesion classes.
+            Softmax over the structures, then softmax over the lesion classes, as far as the card has them.
         """
 
 
@@ -68,7 +66,7 @@ class OpenVinoNetwork:
     def __init__(self, card: ModelCard, graph: Path, *, threads: int = 0, precision: str = "f32") -> None:
         self.card = card
         self._graph, self._threads, self._precision = graph, threads, precision
-        self._compiled: dict[tuple[int, ...], object] = {}
+        self._compiled: dict[tuple[tuple[int, ...], ...], object] = {}
 
     @property
     def name(self) -> str:
@@ -80,20 +78,20 @@ class OpenVinoNetwork:
         """Hash of the weights."""
         return self.card.sha256
 
-    def predict(self, channels: NDArray[np.float32], code: ContrastCode) -> NDArray[np.float32]:
+    def predict(self, channels: NDArray[np.float32], facts: NDArray[np.float32]) -> NDArray[np.float32]:
         """Run the network on a whole volume.
 
         Parameters
         ----------
-        channels : ndarray of float32, shape (2, n_left, n_inferior, n_posterior)
+        channels : ndarray of float32, shape (n_channels, n_left, n_inferior, n_posterior)
             Input channels; any size.
-        code : ContrastCode
-            Kind of contrast.
+        facts : ndarray of float32, shape (n_facts,)
+            What is told of the whole volume, such as the kind of contrast.
 
         Returns
         -------
         ndarray of float32, shape (classes, n_left, n_inferior, n_posterior)
-            Softmax over the structures, then softmax over the lesion classes.
+            Softmax over the structures, then softmax over the lesion classes, as far as the card has them.
 
         Raises
         ------
@@ -103,28 +101,50 @@ class OpenVinoNetwork:
         shape = channels.shape[1:]
         padded = [-(-n // m) * m for n, m in zip(shape, self.card.multiple, strict=True)]
         widths = [(0, 0), *((0, p - n) for n, p in zip(shape, padded, strict=True))]
-        batch = np.pad(channels, widths, mode="edge")[None].astype(np.float32)
-        run = self._compile(tuple(batch.shape))
-        try:
-            output = next(iter(run((batch, one_hot(code))).values()))  # type: ignore[operator]
-        except RuntimeError as error:
-            msg = f"the network {self.name} does not run on input of shape {batch.shape}; install its weights again"
-            raise ModelError(msg) from error
+        volume = np.pad(channels, widths, mode="edge")
+        (output, *_) = self.run(volume[None], np.asarray(facts, np.float32)[None])
         return output[0, :, : shape[0], : shape[1], : shape[2]]
 
-    def _compile(self, shape: tuple[int, ...]) -> object:
-        if shape not in self._compiled:
+    def run(self, *inputs: NDArray[np.float32]) -> list[NDArray[np.float32]]:
+        """Run the graph as it is.
+
+        Parameters
+        ----------
+        *inputs : ndarray of float32
+            The graph's inputs, in its order.
+
+        Returns
+        -------
+        list of ndarray of float32
+            The graph's outputs, in its order.
+
+        Raises
+        ------
+        ModelError
+            If the graph does not take these inputs.
+        """
+        shapes = tuple(i.shape for i in inputs)
+        run = self._compile(shapes)
+        try:
+            found = run([np.ascontiguousarray(i, np.float32) for i in inputs])  # type: ignore[operator]
+        except RuntimeError as error:
+            msg = f"the network {self.name} does not run on input of shape {shapes[0]}; install its weights again"
+            raise ModelError(msg) from error
+        return list(found.values())
+
+    def _compile(self, shapes: tuple[tuple[int, ...], ...]) -> object:
+        if shapes not in self._compiled:
             import openvino
 
             core = openvino.Core()
             try:
                 model = core.read_model(self._graph)
-                model.reshape({0: list(shape), 1: [1, 4]})
+                model.reshape({number: list(shape) for number, shape in enumerate(shapes)})
                 settings = {"INFERENCE_PRECISION_HINT": self._precision, "PERFORMANCE_HINT": "LATENCY"}
                 if self._threads:
                     settings["INFERENCE_NUM_THREADS"] = str(self._threads)
-                self._compiled = {shape: core.compile_model(model, "CPU", settings)}
+                self._compiled = {shapes: core.compile_model(model, "CPU", settings)}
             except RuntimeError as error:
                 msg = f"the weights of {self.name} cannot be loaded; install Spondyl again, or name another model"
                 raise ModelError(msg) from error
-        return self._compiled[shape]
+        return self._compiled[shapes]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from spondyl.models.contrast_code import code_of
+from spondyl.models.contrast_code import code_of, one_hot
 from spondyl.models.inputs import input_channels
 from spondyl.models.space import to_working_space, working_grid
 
@@ -59,7 +59,7 @@ def segment(image: Image, network: Network, *, views: int = 2) -> Prediction:
     """
     grid = working_grid(image.grid, network.card)
     array = to_working_space(image, grid)
-    code = code_of(image.sequence)
+    code = one_hot(code_of(image.sequence))[0]
     channels = np.asarray(input_channels(array, grid.spacing_mm), dtype=np.float32)
     outputs = [network.predict(channels, code)]
     if views > 1:
