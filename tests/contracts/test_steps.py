@@ -33,7 +33,7 @@ def taken(case: Case, upto: str, *, first: str | None = None) -> Case:
     """The case after the steps from `first` (or the first of all) to `upto`."""
     start = 0 if first is None else NAMES.index(first)
     steps = STEPS[start : NAMES.index(upto) + 1]
-    roles = {entry.network for entry in STEPS if entry.network}
+    roles = {role for entry in STEPS for role in entry.networks.values()}
     return run(case, Settings(), {role: GrayNetwork() for role in roles}, steps=steps)
 
 

@@ -63,7 +63,7 @@ def test_a_needed_step_that_fails_ends_the_run():
 
 
 def test_a_missing_network_is_said_before_anything_runs():
-    steps = [StepEntry("a", _failing(ZeroDivisionError())), StepEntry("b", _marked, network="spine")]
+    steps = [StepEntry("a", _failing(ZeroDivisionError())), StepEntry("b", _marked, {"network": "spine"})]
     with pytest.raises(ModelError, match="step b needs a network for 'spine', got none"):
         run(analyzed_case(), Settings(), {}, steps=steps)
 

@@ -5,7 +5,7 @@ A new algorithm enters here, in one line; nothing registers itself and nothing i
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
 from spondyl import __version__
@@ -49,9 +49,9 @@ class StepEntry:
     name : str
         Name of the step, and of its part of `Settings`.
     function : callable
-        ``function(case, settings, **network)``.
-    network : str
-        Role of the network it needs, passed as ``network=``; empty if it needs none.
+        ``function(case, settings, **networks)``.
+    networks : mapping of str to str
+        Role of the network that each keyword argument of the function stands for; empty if it needs none.
     optional : bool
         True if a failure leaves the rest of the result standing.
     version : str
@@ -60,12 +60,12 @@ class StepEntry:
 
     name: str
     function: Callable[..., Case]
-    network: str = ""
+    networks: Mapping[str, str] = field(default_factory=dict)
     optional: bool = False
     version: str = __version__
 
     def bound(self, settings: Settings, networks: Mapping[str, Network]) -> Step:
-        """Give the step with its settings and network in place.
+        """Give the step with its settings and networks in place.
 
         Parameters
         ----------
@@ -82,14 +82,13 @@ class StepEntry:
         Raises
         ------
         ModelError
-            If the network it needs was not given.
+            If a network it needs was not given.
         """
-        arguments: dict[str, Any] = {}
-        if self.network:
-            if self.network not in networks:
-                msg = f"step {self.name} needs a network for {self.network!r}, got {sorted(networks) or 'none'}"
+        for role in self.networks.values():
+            if role not in networks:
+                msg = f"step {self.name} needs a network for {role!r}, got {sorted(networks) or 'none'}"
                 raise ModelError(msg)
-            arguments["network"] = networks[self.network]
+        arguments = {argument: networks[role] for argument, role in self.networks.items()}
         return BoundStep(self, getattr(settings, self.name, None), arguments)
 
 
@@ -143,11 +142,14 @@ class BoundStep:
 
 
 SPINE = "spine"
-"""Role of the network that outlines structures and lesion candidates."""
+"""Role of the network that outlines structures."""
+
+LESIONS = "lesions"
+"""Role of the network that outlines lesions."""
 
 STEPS: tuple[StepEntry, ...] = (
     StepEntry("harmonize", harmonize),
-    StepEntry("localize", localize, network=SPINE),
+    StepEntry("localize", localize, {"network": SPINE}),
     StepEntry("lesions", find_lesions, optional=True),
 )
 """The steps in their order."""
