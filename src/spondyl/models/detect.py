@@ -1,0 +1,88 @@
+"""Look at a whole study with a lesion network: several views, one answer, and how far they disagree."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from spondyl.core import SAGITTAL, Grid, ModelError, reorient
+from spondyl.models.space import resample
+from spondyl.models.study import inside
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from spondyl.models.network import Network
+    from spondyl.models.study import Study
+
+
+class Detection(NamedTuple):
+    """What a lesion network says of one study.
+
+    Parameters
+    ----------
+    grid : Grid
+        The working grid.
+    probabilities : ndarray of float32, shape (n_lesion_classes, *grid.shape)
+        Probability of each class, normal first.
+    disagreement : ndarray of float32, shape ``grid.shape``
+        Standard deviation between views of the probability of any lesion, from 0 to 0.5.
+    """
+
+    grid: Grid
+    probabilities: NDArray[np.float32]
+    disagreement: NDArray[np.float32]
+
+
+def detect(study: Study, network: Network, *, views: int = 2) -> Detection:
+    """Look for lesions.
+
+    Parameters
+    ----------
+    study : Study
+        From `spondyl.models.study.study_of`.
+    network : Network
+        A lesion network.
+    views : int, optional
+        1 looks once; 2 adds the left-right mirror image.
+
+    Returns
+    -------
+    Detection
+        Mean over the views.
+
+    Raises
+    ------
+    ModelError
+        If the network is not a lesion network.
+    """
+    n = len(network.card.lesion_classes)
+    if n < 2 or network.card.structures:
+        msg = f"a lesion network is wanted, {network.name} outlines something else; name another model"
+        raise ModelError(msg)
+    outputs = [network.predict(study.channels, study.facts)]
+    if views > 1:
+        outputs.append(network.predict(study.channels[:, ::-1], study.facts)[:, ::-1])
+    lesion = np.stack([1 - o[0] for o in outputs])
+    return Detection(study.grid, np.stack(outputs).mean(0), lesion.std(0).astype(np.float32))
+
+
+def onto(array: NDArray[np.float32], source: Grid, target: Grid) -> NDArray[np.float32]:
+    """Bring a volume from a working grid to an image's own grid.
+
+    Parameters
+    ----------
+    array : ndarray of float32, shape ``source.shape``
+        On a working grid.
+    source, target : Grid
+        The working grid, and the image's grid in any orientation.
+
+    Returns
+    -------
+    ndarray of float32, shape ``target.shape``
+        Zero outside the working grid.
+    """
+    turned = target.reoriented(SAGITTAL)
+    moved = np.where(inside(source, turned), resample(array, source, turned), 0).astype(np.float32)
+    return np.ascontiguousarray(reorient(moved, SAGITTAL, target.orientation))
