@@ -104,6 +104,8 @@ class Lesion:
         The sequences that were looked at.
     measurements : tuple of Measurement
         Further numbers.
+    compartment : str
+        ``"bone"``, ``"epidural"``, ``"paraspinal"``, ``"intradural"`` or ``"intramedullary"``; empty if not judged.
     """
 
     label: int
@@ -117,6 +119,7 @@ class Lesion:
     uncertainty: float
     sequences_used: tuple[str, ...]
     measurements: tuple[Measurement, ...] = ()
+    compartment: str = ""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "probabilities", MappingProxyType(dict(self.probabilities)))
