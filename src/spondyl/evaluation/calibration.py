@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 SPAN = 0.75
 """Share of cases in each neighborhood of the smooth curve (Austin & Steyerberg 2019, section 2.2)."""
 
-CURVE_POINTS = 200
+CURVE_POINTS = 100
 """Most points at which the smooth curve is fitted; between them it is a straight line. Chosen by us."""
 
 N_BINS = 10
