@@ -1,17 +1,17 @@
-"""A run goes on where it stopped, and its learning rate falls to zero."""
+"""Patches are seeded streams, and a run on them learns."""
 
 from __future__ import annotations
 
-import itertools
-import logging
+import dataclasses
 
 import pytest
 import torch
 
-from spondyl.core import InputError
-from spondyl.training import segmentation
-from spondyl.training.segmentation import Patches, TrainingSettings, learning_rate, train
-from spondyl.training.synthesis import PATCH_SHAPE
+from spondyl.core import InputError, Structure
+from spondyl.training.loop import CHECKPOINT_FILE
+from spondyl.training.losses import IGNORED
+from spondyl.training.render import PATCH_SHAPE
+from spondyl.training.segmentation import Draft, Patches, TrainingSettings, overlap, render_patch, train
 
 SETTINGS = TrainingSettings(steps=2, batch_size=1, workers=0, precision="32-true", balanced_steps=2)
 
@@ -20,25 +20,23 @@ def _checkpoint(path):
     return torch.load(path, map_location="cpu", weights_only=True)
 
 
-def test_the_learning_rate_warms_up_stays_and_falls_to_zero():
-    settings = TrainingSettings(steps=1000, learning_rate=1e-3, decay_share=0.3)
-    rates = [learning_rate(step, settings) for step in range(1001)]
-    assert rates[0] == pytest.approx(1e-3 / 50)
-    assert rates[49:701] == pytest.approx([1e-3] * 652)
-    assert rates[850] == pytest.approx(5e-4)
-    assert rates[1000] == 0
-    assert all(a >= b for a, b in itertools.pairwise(rates[49:]))
-
-
 def test_a_stream_of_patches_is_seeded_and_new_after_a_resumed_start(folder):
-    def first(first_step):
-        return next(iter(Patches(folder, SETTINGS, first_step)))
+    def first(start):
+        return next(iter(Patches(folder, SETTINGS, start)))
 
-    image, code, structure, lesion = first(0)
-    assert tuple(image.shape[1:]) == tuple(structure.shape) == tuple(lesion.shape) == PATCH_SHAPE
+    image, code, structure = first(0)
+    assert tuple(image.shape[1:]) == tuple(structure.shape) == PATCH_SHAPE
     assert code.sum() == 1
     assert torch.equal(first(0)[0], image)
     assert not torch.equal(first(2)[0], image)
+
+
+def test_a_draft_becomes_the_patch_that_the_stream_gives(folder):
+    later = dataclasses.replace(SETTINGS, render_on_device=True)
+    draft, patch = (next(iter(Patches(folder, settings, 3))) for settings in (later, SETTINGS))
+    assert isinstance(draft, Draft)
+    made = render_patch(draft, torch.device("cpu"), physical_share=SETTINGS.physical_share)
+    assert all(torch.equal(a, b) for a, b in zip(made, patch, strict=True))
 
 
 def test_a_folder_without_anatomies_is_refused(tmp_path):
@@ -46,17 +44,27 @@ def test_a_folder_without_anatomies_is_refused(tmp_path):
         next(iter(Patches(tmp_path, SETTINGS, 0)))
 
 
+def test_the_overlap_is_dice_over_known_voxels():
+    truth = torch.zeros(1, 2, 2, 2, dtype=torch.int64)
+    truth[0, 0, 0] = int(Structure.BODY)
+    truth[0, 1] = IGNORED
+    logits = torch.zeros(1, len(Structure), 2, 2, 2)
+    logits[0, int(Structure.BODY), :, 0, 0] = 1
+    dice = overlap(logits, truth)
+    assert dice["body"] == pytest.approx(2 * 1 / (1 + 2))
+    assert dice["disc"] != dice["disc"]
+    assert "background" not in dice
+
+
 @pytest.mark.slow
-def test_a_run_goes_on_where_it_stopped(folder, small_network, tmp_path, monkeypatch, caplog):
-    monkeypatch.setattr(segmentation, "SpineUNet", small_network)
-    before = _checkpoint(train(folder, tmp_path, SETTINGS))
-    assert before["step"] == 2
-    with caplog.at_level(logging.INFO, "spondyl.training.segmentation"):
-        after = _checkpoint(train(folder, tmp_path, TrainingSettings(**{**vars(SETTINGS), "steps": 4})))
-    assert after["step"] == 4
-    assert after["seconds"] > before["seconds"] > 0
-    assert "resumed at step 2" in caplog.text
-    moved = [not torch.equal(after["model"][k], before["model"][k]) for k in before["model"] if k.endswith("weight")]
+@pytest.mark.parametrize("on_device", [False, True], ids=["by-workers", "by-the-main-process"])
+def test_a_run_writes_a_checkpoint_that_learnt(folder, small_network, tmp_path, on_device):
+    settings = dataclasses.replace(SETTINGS, render_on_device=on_device)
+    network = small_network()
+    before = {name: value.clone() for name, value in network.state_dict().items()}
+    path = train(folder, tmp_path, settings, network)
+    after = _checkpoint(path)
+    assert path == tmp_path / CHECKPOINT_FILE
+    assert after["step"] == 2
+    moved = [not torch.equal(after["model"][k], v) for k, v in before.items() if k.endswith("weight")]
     assert sum(moved) > 0.9 * len(moved)
-    assert "steps = 4" in (tmp_path / "settings.toml").read_text()
-    assert not list(tmp_path.glob("*.part"))

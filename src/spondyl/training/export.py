@@ -7,7 +7,6 @@ import tomllib
 import warnings
 from typing import TYPE_CHECKING, Any
 
-import tomli_w
 import torch
 from torch import nn
 
@@ -17,6 +16,7 @@ from spondyl.training.anatomies import list_anatomies
 from spondyl.training.loop import SETTINGS_FILE
 from spondyl.training.networks import SpineUNet, ThickSliceUNet
 from spondyl.training.render import IN_PLANE_MM, SLICE_MM
+from spondyl.training.tables import toml_text
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -192,5 +192,5 @@ def write_model(checkpoint: Path, folder: Path, *, name: str, version: str, anat
         "limits": LIMITS,
     }
     card = folder / f"{name}.toml"
-    card.write_text(tomli_w.dumps(table), encoding="utf-8")
+    card.write_text(toml_text(table), encoding="utf-8")
     return card

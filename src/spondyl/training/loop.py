@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import copy
+import json
 import logging
 import time
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
-import tomli_w
 import torch
-from lightning_fabric import Fabric
-from torch.utils.data import DataLoader, IterableDataset
-from torch.utils.tensorboard import SummaryWriter
+from torch.utils.data import DataLoader
+
+from spondyl.training.launch import launcher
+from spondyl.training.tables import toml_text
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
     from pathlib import Path
+
+    from torch.utils.data import IterableDataset
 
 _log = logging.getLogger(__name__)
 
@@ -25,6 +28,9 @@ SETTINGS_FILE = "settings.toml"
 
 CHECKPOINT_FILE = "checkpoint.pt"
 """Everything that a run needs to go on."""
+
+PROGRESS_FILE = "progress.jsonl"
+"""One line of figures for every line of the log, for whoever has no TensorBoard."""
 
 LOG_EVERY = 50
 """Steps between checkpoints and lines of the log."""
@@ -67,6 +73,8 @@ class LoopSettings:
         Devices on each node, as Lightning Fabric names them.
     nodes : int
         Machines that train together.
+    render_on_device : bool
+        Whether examples are made in the main process on its device, as pays on a GPU; workers then only choose them.
     """
 
     steps: int = 10_000
@@ -79,6 +87,7 @@ class LoopSettings:
     precision: str = "bf16-mixed"
     devices: str = "auto"
     nodes: int = 1
+    render_on_device: bool = False
 
 
 class Objective(Protocol):
@@ -102,6 +111,26 @@ class Objective(Protocol):
             To minimize.
         figures : mapping of str to float
             To follow the run by; averaged over `LOG_EVERY` steps, NaN left out.
+        """
+
+
+class Render(Protocol):
+    """What makes an example in the main process."""
+
+    def __call__(self, draft: Any, device: torch.device) -> Batch:
+        """Make one example.
+
+        Parameters
+        ----------
+        draft : object
+            What the stream gave.
+        device : torch.device
+            Where to make it.
+
+        Returns
+        -------
+        tuple of Tensor
+            The example, without batch axis, on the device.
         """
 
 
@@ -130,22 +159,28 @@ def fit(
     objective: Objective,
     out: Path,
     settings: LoopSettings,
+    *,
+    render: Render | None = None,
 ) -> Path:
     """Train, or go on with, a network.
 
     Parameters
     ----------
     network : Module
-        With its first weights; those of a checkpoint in `out` replace them. Parameters that do not require a gradient
-        stay as they are.
+        With its first weights; those of a checkpoint in `out` replace them. Parts without a parameter that requires a
+        gradient stay as they are, their batch statistics too.
     examples : callable
-        Gives an endless stream of examples for a run that stands at a step, so that a resumed run sees new ones.
+        Gives an endless stream of examples for a number that is new for every process and every start of the run: the
+        step it stands at, on one device.
     objective : Objective
         What is minimized.
     out : Path
         Folder of the run.
     settings : LoopSettings
         How long and how.
+    render : Render, optional
+        Turns what the stream gives into examples, in the main process and on its device, so that worker processes only
+        load.
 
     Returns
     -------
@@ -153,17 +188,12 @@ def fit(
         The checkpoint, with averaged weights.
     """
     out.mkdir(parents=True, exist_ok=True)
-    fabric = Fabric(
-        accelerator="auto",
-        devices=settings.devices,
-        num_nodes=settings.nodes,
-        precision=settings.precision,  # type: ignore[arg-type]
-    )
+    fabric = launcher(devices=settings.devices, nodes=settings.nodes, precision=settings.precision)
     fabric.launch()
     fabric.seed_everything(settings.seed, verbose=False)
     if fabric.is_global_zero:
-        (out / SETTINGS_FILE).write_text(tomli_w.dumps(asdict(settings)), encoding="utf-8")
-    network = network.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
+        (out / SETTINGS_FILE).write_text(toml_text(asdict(settings)), encoding="utf-8")
+    network = _ready(network)
     average = copy.deepcopy(network).to(fabric.device).requires_grad_(requires_grad=False)
     trained = [p for p in network.parameters() if p.requires_grad]
     optimizer = torch.optim.AdamW(trained, lr=settings.learning_rate, weight_decay=settings.weight_decay)
@@ -173,18 +203,38 @@ def fit(
     if checkpoint.exists():
         fabric.load(checkpoint, state)
         _log.info("resumed at step %d", state["step"])
-    loader = DataLoader(
-        examples(state["step"]),
-        batch_size=settings.batch_size,
-        num_workers=settings.workers,
-        prefetch_factor=6 if settings.workers else None,
-    )
-    _loop(fabric, state, iter(fabric.setup_dataloaders(loader)), objective, settings, out)
+    start = state["step"] * fabric.world_size + fabric.global_rank
+    _loop(fabric, state, _batches(fabric, examples(start), settings, render), objective, settings, out)
     return checkpoint
 
 
+def _ready(network: torch.nn.Module) -> torch.nn.Module:
+    """Set what learns to training and what is frozen to evaluation."""
+    network.train()
+    for part in network.modules():
+        parameters = list(part.parameters())
+        if parameters and not any(p.requires_grad for p in parameters):
+            part.eval()
+    return network.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
+
+
+def _batches(fabric: Any, stream: IterableDataset, settings: LoopSettings, render: Render | None) -> Iterator[Batch]:
+    loader: Iterable[Any] = DataLoader(
+        stream,
+        batch_size=settings.batch_size,
+        num_workers=settings.workers,
+        prefetch_factor=6 if settings.workers else None,
+        collate_fn=list if render else None,
+    )
+    if render is None:
+        yield from fabric.setup_dataloaders(loader)
+        return
+    for drafts in loader:
+        yield tuple(torch.stack(parts) for parts in zip(*(render(d, fabric.device) for d in drafts), strict=True))
+
+
 def _loop(
-    fabric: Fabric,
+    fabric: Any,
     state: dict[str, Any],
     batches: Iterator[Batch],
     objective: Objective,
@@ -192,7 +242,7 @@ def _loop(
     out: Path,
 ) -> None:
     model, optimizer, average = state["model"], state["optimizer"], state["average"]
-    board = SummaryWriter(str(out)) if fabric.is_global_zero else None
+    board = _Board(out) if fabric.is_global_zero else None
     figures, started = _Means(), time.monotonic()
     while state["step"] < settings.steps:
         for group in optimizer.param_groups:
@@ -216,7 +266,7 @@ def _loop(
         board.close()
 
 
-def _save(fabric: Fabric, state: Mapping[str, Any], checkpoint: Path) -> None:
+def _save(fabric: Any, state: Mapping[str, Any], checkpoint: Path) -> None:
     """Write beside the old checkpoint, then replace it, so that an interrupted run keeps one."""
     partial = checkpoint.with_suffix(".part")
     fabric.save(partial, dict(state))
@@ -248,10 +298,33 @@ class _Means:
                 total, n = total + value, n + 1
             self.sums[name] = total, n
 
-    def write(self, board: SummaryWriter, step: int, seconds: float) -> None:
+    def write(self, board: _Board, step: int, seconds: float) -> None:
         means = {name: total / n for name, (total, n) in self.sums.items() if n}
-        for name, value in means.items():
-            board.add_scalar(name, value, step)
-        board.flush()
+        board.add(step, seconds, means)
         text = " ".join(f"{name} {value:.3f}" for name, value in means.items())
         _log.info("step %d, %.0f s, %s", step, seconds, text)
+
+
+class _Board:
+    """Keeps the figures of a run, in TensorBoard where that is installed."""
+
+    def __init__(self, out: Path) -> None:
+        self.lines = out / PROGRESS_FILE
+        try:
+            from torch.utils.tensorboard import SummaryWriter
+        except ImportError:
+            self.writer = None
+        else:
+            self.writer = SummaryWriter(str(out))
+
+    def add(self, step: int, seconds: float, figures: Mapping[str, float]) -> None:
+        with self.lines.open("a", encoding="utf-8") as stream:
+            stream.write(json.dumps({"step": step, "seconds": round(seconds, 1), **figures}) + "\n")
+        if self.writer is not None:
+            for name, value in figures.items():
+                self.writer.add_scalar(name, value, step)
+            self.writer.flush()
+
+    def close(self) -> None:
+        if self.writer is not None:
+            self.writer.close()

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import torch
@@ -40,42 +42,80 @@ class TrainingSettings(LoopSettings):
     balanced_steps: int = 1500
 
 
+class Draft(NamedTuple):
+    """What a patch is made of: the same draft gives the same patch.
+
+    Parameters
+    ----------
+    anatomy : Path
+        A stored anatomy.
+    seed : int
+        Seed of pose, contrast and scanner.
+    """
+
+    anatomy: Path
+    seed: int
+
+
+def render_patch(draft: Draft, device: torch.device, *, physical_share: float) -> tuple[torch.Tensor, ...]:
+    """Make the patch of a draft.
+
+    Parameters
+    ----------
+    draft : Draft
+        What it is made of.
+    device : torch.device
+        Where its voxels are computed.
+    physical_share : float
+        Probability of a physical contrast.
+
+    Returns
+    -------
+    tuple of Tensor
+        Image, code and structure.
+    """
+    anatomy, rng = load_anatomy(draft.anatomy), np.random.default_rng(draft.seed)
+    while True:
+        patch = make_patch(anatomy, rng, physical_share=physical_share, device=device)
+        if torch.isfinite(patch.image).all():
+            return patch.image, patch.code, patch.structure
+
+
 class Patches(IterableDataset):
-    """An endless stream of synthetic patches.
+    """An endless stream of synthetic patches, or of drafts of them.
 
     Parameters
     ----------
     folder : Path
         Stored anatomies; new ones are found while the run goes on.
     settings : TrainingSettings
-        Seed and shares.
-    first_step : int
-        Where a resumed run stands, so that it sees new patches.
+        Seed, shares, and who makes the patches.
+    start : int
+        New for every process and every start of a run, so that it sees new patches.
     """
 
-    def __init__(self, folder: Path, settings: TrainingSettings, first_step: int) -> None:
-        self.folder, self.settings, self.first_step = folder, settings, first_step
+    def __init__(self, folder: Path, settings: TrainingSettings, start: int) -> None:
+        self.folder, self.settings, self.start = folder, settings, start
 
-    def __iter__(self) -> Iterator[tuple[torch.Tensor, ...]]:
-        """Yield image, code and structure of one patch after the other.
+    def __iter__(self) -> Iterator[Draft | tuple[torch.Tensor, ...]]:
+        """Yield image, code and structure of one patch after the other, or their drafts.
 
         Yields
         ------
-        tuple of Tensor
+        tuple of Tensor, or Draft
             A training example.
         """
         torch.set_num_threads(1)
         worker = get_worker_info()
-        rng = np.random.default_rng([self.settings.seed, self.first_step, 0 if worker is None else worker.id])
-        made, paths = 0, list_anatomies(self.folder)
-        while True:
+        rng = np.random.default_rng([self.settings.seed, self.start, 0 if worker is None else worker.id])
+        for made in itertools.count():
             if made % 50 == 0:
                 paths = list_anatomies(self.folder)
-            anatomy = load_anatomy(paths[rng.integers(len(paths))])
-            patch = make_patch(anatomy, rng, physical_share=self.settings.physical_share)
-            made += 1
-            if torch.isfinite(patch.image).all():
-                yield patch.image, patch.code, patch.structure
+            draft = Draft(paths[rng.integers(len(paths))], int(rng.integers(2**62)))
+            if self.settings.render_on_device:
+                yield draft
+            else:
+                yield render_patch(draft, torch.device("cpu"), physical_share=self.settings.physical_share)
 
 
 def train(anatomies: Path, out: Path, settings: TrainingSettings, network: torch.nn.Module | None = None) -> Path:
@@ -106,7 +146,14 @@ def train(anatomies: Path, out: Path, settings: TrainingSettings, network: torch
         balance = BALANCE_EXPONENT * max(0.0, 1 - step / max(settings.balanced_steps, 1))
         return structure_loss(logits, structure, balance=balance), overlap(logits.detach(), structure)
 
-    return fit(network or SpineUNet(), lambda step: Patches(anatomies, settings, step), objective, out, settings)
+    return fit(
+        network or SpineUNet(),
+        lambda start: Patches(anatomies, settings, start),
+        objective,
+        out,
+        settings,
+        render=partial(render_patch, physical_share=settings.physical_share) if settings.render_on_device else None,
+    )
 
 
 def overlap(logits: torch.Tensor, truth: torch.Tensor) -> dict[str, float]:
