@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import numpy as np
+import openvino
 import pytest
 import torch
 
 from spondyl.core import Structure
 from spondyl.io.weights import load_network, read_card
 from spondyl.models import ContrastCode
+from spondyl.models.contrast_code import one_hot
 from spondyl.training import export
 from spondyl.training.export import export_onnx, load_average, write_model
-from spondyl.training.losses import LESION_CLASS_WEIGHTS
+from spondyl.training.loop import SETTINGS_FILE
 from spondyl.training.networks import N_CODES, N_STRUCTURES
-from spondyl.training.segmentation import SETTINGS_FILE
 
-pytest.importorskip("onnx")
+onnx = pytest.importorskip("onnx")
 
 
 @pytest.fixture(scope="module")
@@ -44,16 +45,16 @@ def card(network, small_network, checkpoint, folder, tmp_path, monkeypatch):
     return write_model(checkpoint, tmp_path / "model", name="small", version="7", anatomies=folder)
 
 
-def _expected(network, image, code):
+def _expected(network, image, code, weights=None):
     with torch.no_grad():
         logits = network(torch.from_numpy(image[None]), torch.eye(N_CODES)[[int(code)]])[0]
-    lesions = logits[N_STRUCTURES:] - torch.tensor(LESION_CLASS_WEIGHTS).log().reshape(-1, 1, 1, 1)
-    return torch.cat([logits[:N_STRUCTURES].softmax(0), lesions.softmax(0)]).numpy()
+    if weights is not None:
+        logits = logits - torch.tensor(weights).log().reshape(-1, 1, 1, 1)
+    return logits.softmax(0).numpy()
 
 
-def test_the_averaged_weights_are_loaded(network, small_network, checkpoint, monkeypatch):
-    monkeypatch.setattr(export, "SpineUNet", small_network)
-    loaded, state = load_average(checkpoint)
+def test_the_averaged_weights_are_loaded(network, small_network, checkpoint):
+    loaded, state = load_average(checkpoint, small_network())
     assert state == {"step": 1234, "seconds": 5400.0}
     assert not loaded.training
     for name, value in network.state_dict().items():
@@ -65,10 +66,18 @@ def test_the_graph_on_openvino_answers_as_torch_does(network, card, size, rng):
     image = rng.normal(0, 0.7, (2, *size)).astype(np.float32)
     running = load_network(str(card), threads=1)
     for code in (ContrastCode.T1, ContrastCode.FAT_SUPPRESSED):
-        have = running.predict(image, code)
+        have = running.predict(image, one_hot(code)[0])
         np.testing.assert_allclose(have, _expected(network, image, code), atol=1e-3)
-        np.testing.assert_allclose(have[:N_STRUCTURES].sum(0), 1, atol=1e-4)
-        np.testing.assert_allclose(have[N_STRUCTURES:].sum(0), 1, atol=1e-4)
+        np.testing.assert_allclose(have.sum(0), 1, atol=1e-4)
+
+
+def test_weights_of_classes_in_the_loss_are_divided_out(network, tmp_path, rng):
+    weights = [1.0, *[4.0] * (N_STRUCTURES - 1)]
+    export_onnx(network, tmp_path / "weighted.onnx", weights=weights)
+    image = rng.normal(0, 0.7, (2, 4, 32, 32)).astype(np.float32)
+    run = openvino.Core().compile_model(str(tmp_path / "weighted.onnx"), "CPU")
+    have = run((image[None], np.eye(N_CODES, dtype=np.float32)[:1]))[0][0]
+    np.testing.assert_allclose(have, _expected(network, image, 0, weights), atol=1e-3)
 
 
 def test_half_precision_halves_the_file(network, tmp_path):
@@ -82,6 +91,7 @@ def test_the_card_tells_how_the_network_is_run_and_what_it_saw(card):
     read = read_card(card)
     assert (read.name, read.version, read.weights) == ("small", "7", "small.onnx")
     assert read.structures == tuple(s.name.lower() for s in Structure)
+    assert read.lesion_classes == ()
     assert read.slice_range_mm[0] < read.spacing_mm[0] < read.slice_range_mm[1]
     assert read.multiple == (4, 32, 32)
     training = read.details["training"]

@@ -5,9 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from spondyl.training.losses import DICE_SMOOTHING_VOXELS, segmentation_loss, soft_dice_loss
-from spondyl.training.networks import N_LESION_CLASSES, N_STRUCTURES
-from spondyl.training.synthesis import IGNORED
+from spondyl.training.losses import DICE_SMOOTHING_VOXELS, IGNORED, segmentation_loss, soft_dice_loss, structure_loss
+from spondyl.training.networks import N_STRUCTURES
 
 SHAPE = (2, 4, 8, 8)
 
@@ -43,45 +42,43 @@ def test_the_dice_loss_counts_valid_voxels_only(target):
 
 def test_a_better_answer_has_a_lower_loss():
     structure = torch.randint(0, N_STRUCTURES, SHAPE, generator=torch.Generator().manual_seed(2))
-    lesion = torch.randint(0, N_LESION_CLASSES, SHAPE, generator=torch.Generator().manual_seed(3))
-    truth = torch.cat([_one_hot(structure, N_STRUCTURES), _one_hot(lesion, N_LESION_CLASSES)], 1)
-    losses = [float(segmentation_loss(strength * truth, structure, lesion)) for strength in (0.0, 2.0, 5.0, 20.0)]
+    truth = _one_hot(structure, N_STRUCTURES)
+    losses = [float(structure_loss(strength * truth, structure)) for strength in (0.0, 2.0, 5.0, 20.0)]
     assert losses == sorted(losses, reverse=True)
     assert losses[-1] < 0.01
 
 
+def test_the_loss_is_cross_entropy_and_dice(target):
+    logits = torch.randn(2, 3, *SHAPE[1:], generator=torch.Generator().manual_seed(4))
+    own = logits.softmax(1).gather(1, target[:, None]).log().mean()
+    expected = -float(own) + float(soft_dice_loss(logits.softmax(1), target))
+    assert float(segmentation_loss(logits, target)) == pytest.approx(expected, rel=1e-5)
+
+
 def test_ignored_voxels_have_no_gradient():
-    logits = torch.zeros(1, N_STRUCTURES + N_LESION_CLASSES, 2, 4, 4, requires_grad=True)
+    logits = torch.zeros(1, N_STRUCTURES, 2, 4, 4, requires_grad=True)
     structure = torch.ones(1, 2, 4, 4, dtype=torch.int64)
-    lesion = torch.full((1, 2, 4, 4), IGNORED)
     structure[:, 0] = IGNORED
-    lesion[:, 1, :2] = 1
-    segmentation_loss(logits, structure, lesion, balance=0.5).backward()
-    anatomy, disease = logits.grad.split([N_STRUCTURES, N_LESION_CLASSES], 1)
-    assert anatomy[:, :, 0].abs().max() == 0
-    assert anatomy[:, :, 1].abs().min() > 0
-    assert disease[:, :, 0].abs().max() == 0
-    assert disease[:, :, 1, 2:].abs().max() == 0
-    assert disease[:, :, 1, :2].abs().min() > 0
+    structure_loss(logits, structure, balance=0.5).backward()
+    assert logits.grad[:, :, 0].abs().max() == 0
+    assert logits.grad[:, :, 1].abs().min() > 0
 
 
-def test_without_known_lesions_only_the_anatomy_is_learnt():
-    logits = torch.zeros(1, N_STRUCTURES + N_LESION_CLASSES, 2, 4, 4, requires_grad=True)
-    structure, lesion = torch.ones(1, 2, 4, 4, dtype=torch.int64), torch.full((1, 2, 4, 4), IGNORED)
-    loss = segmentation_loss(logits, structure, lesion)
+def test_where_nothing_is_known_nothing_is_learnt():
+    logits = torch.zeros(1, N_STRUCTURES, 2, 4, 4, requires_grad=True)
+    loss = structure_loss(logits, torch.full((1, 2, 4, 4), IGNORED))
     loss.backward()
-    assert torch.isfinite(loss)
-    assert logits.grad[:, N_STRUCTURES:].abs().max() == 0
+    assert loss.item() == 0
+    assert logits.grad.abs().max() == 0
 
 
 def test_balance_makes_rare_classes_count_more():
-    logits = torch.zeros(1, N_STRUCTURES + N_LESION_CLASSES, 2, 8, 8, requires_grad=True)
+    logits = torch.zeros(1, N_STRUCTURES, 2, 8, 8, requires_grad=True)
     structure = torch.zeros(1, 2, 8, 8, dtype=torch.int64)
     structure[0, 0, 0, 0] = 6
-    lesion = torch.full((1, 2, 8, 8), IGNORED)
 
     def pull(balance):
-        (gradient,) = torch.autograd.grad(segmentation_loss(logits, structure, lesion, balance=balance), logits)
+        (gradient,) = torch.autograd.grad(structure_loss(logits, structure, balance=balance), logits)
         return float(-gradient[0, 6, 0, 0, 0] / gradient[0, 6, 1].abs().mean())
 
     assert pull(0.5) > 2 * pull(0.0)

@@ -9,10 +9,9 @@ import torch
 from spondyl.core import Structure
 from spondyl.models import ContrastCode
 from spondyl.training.networks import (
-    CLASS_SHARES,
     N_CODES,
-    N_LESION_CLASSES,
     N_STRUCTURES,
+    STRUCTURE_SHARES,
     fold,
     unfold,
 )
@@ -21,9 +20,8 @@ from spondyl.training.networks import (
 def test_the_classes_are_those_of_the_record():
     assert len(Structure) == N_STRUCTURES
     assert len(ContrastCode) == N_CODES
-    assert len(CLASS_SHARES) == N_STRUCTURES + N_LESION_CLASSES
-    assert sum(CLASS_SHARES[:N_STRUCTURES]) == pytest.approx(1)
-    assert sum(CLASS_SHARES[N_STRUCTURES:]) == pytest.approx(1)
+    assert len(STRUCTURE_SHARES) == N_STRUCTURES
+    assert sum(STRUCTURE_SHARES) == pytest.approx(1)
 
 
 def test_unfolding_undoes_folding():
@@ -46,7 +44,7 @@ def test_sizes_that_are_multiples_come_back(small_network, size):
     network = small_network().eval()
     with torch.no_grad():
         out = network(torch.zeros(1, 2, *size), torch.eye(N_CODES)[:1])
-    assert tuple(out.shape) == (1, N_STRUCTURES + N_LESION_CLASSES, *size)
+    assert tuple(out.shape) == (1, N_STRUCTURES, *size)
 
 
 def test_a_new_network_answers_near_the_typical_shares(small_network):
@@ -54,8 +52,8 @@ def test_a_new_network_answers_near_the_typical_shares(small_network):
     network = small_network().eval()
     with torch.no_grad():
         logits = network(torch.randn(1, 2, 4, 32, 32), torch.eye(N_CODES)[:1])
-    shares = logits[:, :N_STRUCTURES].softmax(1).mean((0, 2, 3, 4)).numpy()
-    assert np.abs(np.log(shares / CLASS_SHARES[:N_STRUCTURES])).max() < 1.0
+    shares = logits.softmax(1).mean((0, 2, 3, 4)).numpy()
+    assert np.abs(np.log(shares / STRUCTURE_SHARES)).max() < 1.0
 
 
 def test_the_kind_of_contrast_changes_the_answer(small_network):
