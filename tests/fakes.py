@@ -11,6 +11,7 @@ from scipy import ndimage
 
 from spondyl.core import Acquisition, Case, Grid, Image, Sequence, Source, Structure, reorient
 from spondyl.models import ModelCard
+from spondyl.models.study_inputs import Slot
 
 PLANTED = "PLANTED^NAME"
 """Stands where free text of a header stands; must turn up nowhere."""
@@ -65,6 +66,8 @@ def gray_column(grid: Grid, *, lesion: bool = True) -> np.ndarray:
             gray[_box(offset - (0, 0, -17), (20, 15, 3.5))] = GRAY[Structure.DISC]
             gray[_box(offset - (0, 40, -4), (5, 8, 9))] = GRAY[Structure.POSTERIOR]
     gray[_box(points - BODIES_MM[-1] - (0, 8, -26), (26, 14, 12))] = GRAY[Structure.SACRUM]
+    for side in (-26, 26):
+        gray[_box(points - BODIES_MM[-1] - (side, 8, 0), (4, 14, 13))] = GRAY[Structure.SACRUM]
     if lesion:
         gray[np.linalg.norm(points - LESION_MM, axis=-1) < LESION_RADIUS_MM] = GRAY["lesion"]
     return gray
@@ -134,6 +137,36 @@ class GrayNetwork:
         structure = np.array(kinds)[nearest]
         lesion = np.where(nearest == len(GRAY) - 1, 2, 0)
         return np.concatenate([_soft(structure, len(Structure), self.sure), _soft(lesion, 3, self.sure)])
+
+
+class GrayLesionNetwork:
+    """A lesion network for the same column: what is far brighter than the spine around it, and bone, is malignant."""
+
+    card = ModelCard(
+        name="gray lesions",
+        version="1",
+        task="reads the gray values of tests/fakes.py",
+        weights="none",
+        sha256="1" * 64,
+        spacing_mm=(4.0, 1.5, 1.5),
+        slice_range_mm=(2.0, 6.0),
+        multiple=(1, 1, 1),
+        structures=(),
+        lesion_classes=("normal", "benign", "malignant"),
+    )
+    name = "gray lesions 1"
+    sha256 = card.sha256
+    sure = 0.97
+
+    def predict(self, channels: np.ndarray, facts: np.ndarray) -> np.ndarray:
+        """Probabilities of three lesion classes."""
+        bright = channels[: len(Slot)].max(axis=0) > 0.3
+        bone = channels[len(Slot)] > 0.5
+        return _soft(np.where(bright & bone, 2, 0), 3, self.sure)
+
+
+GRAY_NETWORKS = {"spine": GrayNetwork(), "lesions": GrayLesionNetwork()}
+"""Networks by role, as a run takes them."""
 
 
 def _soft(labels: np.ndarray, count: int, sure: float) -> np.ndarray:

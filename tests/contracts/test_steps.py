@@ -14,7 +14,7 @@ from enum import Enum
 import numpy as np
 import pytest
 
-from fakes import LESION_MM, PLANTED, GrayNetwork, gray_case, gray_column, gray_image, reoriented_case, sagittal_grid
+from fakes import GRAY_NETWORKS, LESION_MM, PLANTED, gray_case, gray_column, gray_image, reoriented_case, sagittal_grid
 from spondyl.core import Case, Grid, Image, InputError, Sequence, SpondylError
 from spondyl.pipeline.run import run
 from spondyl.pipeline.settings import Settings
@@ -34,7 +34,7 @@ def taken(case: Case, upto: str, *, first: str | None = None) -> Case:
     start = 0 if first is None else NAMES.index(first)
     steps = STEPS[start : NAMES.index(upto) + 1]
     roles = {role for entry in STEPS for role in entry.networks.values()}
-    return run(case, Settings(), {role: GrayNetwork() for role in roles}, steps=steps)
+    return run(case, Settings(), {role: GRAY_NETWORKS[role] for role in roles}, steps=steps)
 
 
 def before(name: str, case: Case | None = None) -> Case:

@@ -24,7 +24,7 @@ from spondyl.io.weights import load_network
 from spondyl.pipeline.methods import methods_paragraph
 from spondyl.pipeline.run import run, run_table
 from spondyl.pipeline.settings import Settings
-from spondyl.pipeline.steps import SPINE, STEPS
+from spondyl.pipeline.steps import LESIONS, SPINE, STEPS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -117,7 +117,7 @@ def load_networks(settings: Settings) -> dict[str, Network]:
     Parameters
     ----------
     settings : Settings
-        Names the network and the threads it may use.
+        Names the networks and the threads they may use.
 
     Returns
     -------
@@ -129,7 +129,8 @@ def load_networks(settings: Settings) -> dict[str, Network]:
     ModelError
         If the weights are missing or damaged.
     """
-    return {SPINE: load_network(settings.network, threads=settings.threads)}
+    names = {SPINE: settings.network, LESIONS: settings.lesion_network}
+    return {role: load_network(name, threads=settings.threads) for role, name in names.items()}
 
 
 def analyze_study(

@@ -101,10 +101,10 @@ def _weights() -> Check:
     from spondyl.app.analyze import load_networks
 
     try:
-        network = next(iter(load_networks(Settings()).values()))
+        networks = load_networks(Settings())
     except SpondylError as error:
         return Check("Network weights", "not usable", "missing", str(error))
-    return Check("Network weights", f"{network.name}, hash is right")
+    return Check("Network weights", f"{', '.join(n.name for n in networks.values())}: hashes are right")
 
 
 def _training() -> Check:

@@ -1,38 +1,45 @@
-"""Third step of the road: turn lesion probabilities into candidates with class, confidence and uncertainty."""
+"""Third step of the road: look for lesions on all series together, and measure the candidates."""
 
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
-import cc3d
 import numpy as np
-from scipy import ndimage
 
 from spondyl import __version__
-from spondyl.core import Case, Image, LabelMap, Lesion, QualityFlag, Sequence, SettingsError, StepRecord, Structure
+from spondyl.core import (
+    Case,
+    Image,
+    LabelMap,
+    Lesion,
+    Measurement,
+    QualityFlag,
+    Sequence,
+    SettingsError,
+    StepRecord,
+)
+from spondyl.lesions.candidates import Candidate, Thresholds, find_candidates, search_region
+from spondyl.lesions.compartments import Compartment, divide
 from spondyl.lesions.measure import longest_diameter_mm
+from spondyl.models.detect import detect, onto
+from spondyl.models.study import study_of
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from spondyl.core import Grid, Vertebra
+    from spondyl.models import Network
+    from spondyl.models.detect import Detection
 
-SOUGHT_IN = (
-    Structure.BODY,
-    Structure.CORTEX,
-    Structure.POSTERIOR,
-    Structure.S1,
-    Structure.SACRUM,
-    Structure.CANAL,
-)
-"""Structures in which candidates are sought: bone, and the canal for its epidural space."""
-
-MARROW_SEQUENCES = (Sequence.T1, Sequence.STIR, Sequence.T2FS)
-"""Sequences on which a marrow lesion stands out."""
+T2_ALONE = frozenset({Sequence.T2})
+"""Marrow looks normal on T2 in half of the lesions, and restless without any."""
 
 SMALL_MM3 = 1000.0
 """Lesions below 1 mL are reported apart: detection below it is unreliable everywhere (Wuts 2025)."""
+
+MIN_PART_MM3 = 50.0
+"""Smallest volume outside bone that is told of. Chosen by us: below it borders of the outlines explain it."""
 
 
 @dataclass(frozen=True)
@@ -41,13 +48,14 @@ class LesionSettings:
 
     Parameters
     ----------
+    views : int
+        Views of the study: 1 looks once, 2 adds the left-right mirror image.
     threshold : float
         Probability of any lesion from which a voxel belongs to a candidate.
-    min_probability : float
-        Mean probability from which a candidate is reported.
-    min_probability_t2_alone : float
-        The same where neither T1 nor a fat-suppressed sequence was given: marrow looks normal on T2 in half of the
-        lesions, and restless without any.
+    seed : float
+        Probability that a candidate must reach somewhere to be reported.
+    seed_t2_alone : float
+        The same where only T2 was given: marrow looks normal on T2 in half of the lesions, and restless without any.
     min_volume_mm3 : float
         Smallest candidate.
 
@@ -57,78 +65,104 @@ class LesionSettings:
         If one is out of range.
     """
 
-    threshold: float = 0.3
-    min_probability: float = 0.4
-    min_probability_t2_alone: float = 0.6
-    min_volume_mm3: float = 300.0
+    views: int = 2
+    threshold: float = 0.35
+    seed: float = 0.6
+    seed_t2_alone: float = 0.7
+    min_volume_mm3: float = 120.0
 
     def __post_init__(self) -> None:
-        means = (self.min_probability, self.min_probability_t2_alone)
-        if not 0 < self.threshold < 1 or not all(0 <= m <= 1 for m in means) or self.min_volume_mm3 < 0:
-            msg = "lesions wants threshold and the two min_probability from 0 to 1, and min_volume_mm3 of 0 or more"
+        levels = (self.threshold, self.seed, self.seed_t2_alone)
+        if self.views not in (1, 2) or not all(0 < p < 1 for p in levels) or self.min_volume_mm3 < 0:
+            msg = "lesions wants views 1 or 2, threshold and seeds between 0 and 1, and min_volume_mm3 of 0 or more"
             raise SettingsError(msg)
 
 
-def find_lesions(case: Case, settings: LesionSettings) -> Case:
+def find_lesions(case: Case, settings: LesionSettings, *, network: Network) -> Case:
     """Find the lesion candidates of a case.
 
     Parameters
     ----------
     case : Case
-        Localized, with the maps ``"malignant"`` and ``"benign"``.
+        Localized.
     settings : LesionSettings
         How.
+    network : Network
+        Outlines lesions.
 
     Returns
     -------
     Case
-        With `lesions`, the label map ``"lesions"`` and the map ``"saliency"``.
+        With `lesions`, the label map ``"lesions"``, the maps ``"malignant"``, ``"benign"`` and ``"saliency"``, and
+        the map ``"uncertainty"`` raised where the network is unsure of lesions.
     """
-    structures, vertebrae = case.labels["structures"], case.labels["vertebrae"]
+    structures = case.labels["structures"]
     grid = structures.grid
-    malignant, benign = case.maps["malignant"].array, case.maps["benign"].array
-    any_lesion = malignant + benign
-    saliency = np.where(np.isin(structures.array, SOUGHT_IN), any_lesion, 0).astype(np.float32)
-    labels, n = cc3d.connected_components(saliency > settings.threshold, connectivity=18, return_N=True)
-    used = tuple(r.value for r in case.images if r not in (Sequence.DWI, Sequence.ADC))
-    shows_marrow = any(s in case.images for s in MARROW_SEQUENCES)
-    least = max(settings.min_probability, 0 if shows_marrow else settings.min_probability_t2_alone)
-    found = []
-    for i, box in enumerate(ndimage.find_objects(labels, n), start=1):
-        where = labels[box] == i
-        if where.sum() * grid.voxel_volume_mm3 < settings.min_volume_mm3 or where.sum() < 3:
-            continue
-        probability = {
-            "malignant": float(malignant[box][where].mean()),
-            "benign": float(benign[box][where].mean()),
-        }
-        probability["normal"] = max(0.0, 1 - sum(probability.values()))
-        if 1 - probability["normal"] < least:
-            continue
-        found.append((i, box, where, probability))
-    found.sort(key=lambda f: -f[3]["malignant"])
-    final = np.zeros(grid.shape, np.uint16)
-    lesions = []
-    for label, (_, box, where, probability) in enumerate(found, start=1):
-        final[box][where] = label
-        host = _host(vertebrae.array[box][where], case.vertebrae)
-        lesions.append(_lesion(label, (box, where), grid, (probability, float(saliency[box][where].max())), host, used))
+    study = study_of(case, network.card)
+    if study is None:
+        text = "No series at hand shows marrow in a way the lesion network knows, so no lesions were sought."
+        case = case.flagged(QualityFlag("no_lesion_sequence", text))
+        return _with_candidates(case, settings, network, (), (np.zeros(grid.shape, np.float32),) * 3)
+    found = detect(study, network, views=settings.views)
+    region = search_region(structures.array, grid.spacing_mm)
+    benign, malignant = (np.where(region, onto(found.probabilities[i], found.grid, grid), 0) for i in (1, 2))
+    seed = settings.seed_t2_alone if set(study.sequences) <= T2_ALONE else settings.seed
+    thresholds = Thresholds(min(settings.threshold, seed), seed, settings.min_volume_mm3)
+    candidates = find_candidates(malignant, benign, region, grid.voxel_volume_mm3, thresholds)
+    used = tuple(s.value for s in study.sequences)
+    lesions = [_lesion(label, c, case, used) for label, c in enumerate(candidates, start=1)]
+    doubt = _doubt(found, grid)
+    return _with_candidates(
+        case, settings, network, tuple(zip(candidates, lesions, strict=True)), (malignant, benign, doubt)
+    )
+
+
+def _doubt(found: Detection, grid: Grid) -> NDArray[np.float32]:
+    """Uncertainty of each voxel from 0 to 1: entropy of the classes, or how far the views disagree."""
+    p = found.probabilities
+    entropy = -(p * np.log(np.maximum(p, 1e-6))).sum(0) / np.log(len(p))
+    return onto(np.clip(np.maximum(entropy, 2 * found.disagreement), 0, 1).astype(np.float32), found.grid, grid)
+
+
+def _with_candidates(
+    case: Case,
+    settings: LesionSettings,
+    network: Network,
+    found: tuple[tuple[Candidate, Lesion], ...],
+    volumes: tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]],
+) -> Case:
+    malignant, benign, doubt = volumes
+    grid = case.labels["structures"].grid
+    labels = np.zeros(grid.shape, np.uint16)
+    for candidate, lesion in found:
+        labels[candidate.box][candidate.where] = lesion.label
+    before = case.maps.get("uncertainty")
+    doubt = doubt if before is None else np.maximum(doubt, before.array)
     record = StepRecord(
         "lesions",
         __version__,
         asdict(settings),
+        models={network.name: network.sha256},
         methods=(
-            "Lesion candidates are connected voxels of bone or canal that the same network, shown lesions of synthetic "
-            "patients alone, holds for malignant or benign; class probabilities are their means over the candidate."
+            "Lesion candidates were outlined on all suitable series together by a 3D U-Net trained on synthetic "
+            "patients alone; connected voxels above one threshold count where a higher one is reached, and class "
+            "probabilities are means over the voxels above it."
         ),
     )
+    names = {lesion.label: f"lesion {lesion.label}" for _, lesion in found}
     case = case.with_(
-        lesions=tuple(lesions),
-        labels={**case.labels, "lesions": LabelMap(final, grid, {x.label: f"lesion {x.label}" for x in lesions})},
-        maps={**case.maps, "saliency": Image(saliency, grid)},
+        lesions=tuple(lesion for _, lesion in found),
+        labels={**case.labels, "lesions": LabelMap(labels, grid, names)},
+        maps={
+            **case.maps,
+            "malignant": Image(malignant, grid),
+            "benign": Image(benign, grid),
+            "saliency": Image(malignant + benign, grid),
+            "uncertainty": Image(doubt, grid),
+        },
         history=(*case.history, record),
     )
-    if any(x.volume_mm3 < SMALL_MM3 for x in lesions):
+    if any(lesion.volume_mm3 < SMALL_MM3 for _, lesion in found):
         text = "Candidates below 1 mL are listed, but are unreliable at this size."
         case = case.flagged(QualityFlag("small_candidates", text, severity="info"))
     return case
@@ -143,19 +177,16 @@ def _host(instances: NDArray[np.uint16], vertebrae: tuple[Vertebra, ...]) -> Ver
     return next((v for v in vertebrae if v.instance == number), None)
 
 
-def _lesion(
-    label: int,
-    at: tuple[tuple[slice, ...], NDArray[np.bool_]],
-    grid: Grid,
-    belief: tuple[dict[str, float], float],
-    host: Vertebra | None,
-    used: tuple[str, ...],
-) -> Lesion:
-    (box, where), (probability, peak) = at, belief
-    voxels = np.argwhere(where) + [s.start for s in box]
+def _lesion(label: int, candidate: Candidate, case: Case, used: tuple[str, ...]) -> Lesion:
+    structures = case.labels["structures"]
+    grid = structures.grid
+    instances = case.labels["vertebrae"].array[candidate.box][candidate.where]
+    host = _host(instances, case.vertebrae)
+    voxels = np.argwhere(candidate.where) + [s.start for s in candidate.box]
     x, y, z = (float(c) for c in grid.ijk_to_lps(voxels.mean(0)))
-    p = np.array(list(probability.values()))
-    entropy = float(-(p * np.log(np.maximum(p, 1e-9))).sum() / np.log(3))
+    p = np.array(list(candidate.probabilities.values()))
+    entropy = float(-(p * np.log(np.maximum(p, 1e-9))).sum() / np.log(len(p)))
+    compartment, measured = _parts(candidate, structures, instances)
     return Lesion(
         label=label,
         vertebra_instance=None if host is None else host.instance,
@@ -163,8 +194,40 @@ def _lesion(
         volume_mm3=len(voxels) * grid.voxel_volume_mm3,
         longest_diameter_mm=longest_diameter_mm(voxels, grid),
         centroid_lps_mm=(x, y, z),
-        probabilities=probability,
-        confidence=peak,
+        probabilities=candidate.probabilities,
+        confidence=candidate.peak,
         uncertainty=min(1.0, max(0.0, entropy)),
         sequences_used=used,
+        compartment=compartment.value,
+        measurements=measured,
     )
+
+
+def _parts(
+    candidate: Candidate, structures: LabelMap, instances: NDArray[np.uint16]
+) -> tuple[Compartment, tuple[Measurement, ...]]:
+    """Where a candidate lies, how much of one in bone has left it, and how many vertebrae it crosses."""
+    shape = structures.array.shape
+    box = tuple(
+        slice(max(s.start - WALL_VOXELS, 0), min(s.stop + WALL_VOXELS, n))
+        for s, n in zip(candidate.box, shape, strict=True)
+    )
+    where = np.zeros([s.stop - s.start for s in box], bool)
+    inner = tuple(slice(c.start - b.start, c.stop - b.start) for c, b in zip(candidate.box, box, strict=True))
+    where[inner] = candidate.where
+    parts = divide(where, structures.array[box], structures.grid.spacing_mm)
+    measured = []
+    if parts.compartment is Compartment.BONE:
+        for name, volume in (("epidural_volume", parts.canal_mm3), ("paraspinal_volume", parts.paraspinal_mm3)):
+            if volume >= MIN_PART_MM3:
+                measured.append(Measurement(name, volume, "mm3", method="voxels of the candidate outside bone"))
+    crossed = len(np.unique(instances[instances > 0]))
+    if crossed > 1:
+        measured.append(
+            Measurement("vertebrae_involved", float(crossed), "1", method="vertebrae the candidate touches")
+        )
+    return parts.compartment, tuple(measured)
+
+
+WALL_VOXELS = 10
+"""Margin in which the wall of the canal is looked for around a candidate, in voxels. Chosen by us."""

@@ -36,7 +36,9 @@ class Settings:
     threads : int
         Processor threads to use; 0 takes all there are.
     network : str
-        Name of a network in the package, or path of a model card with its weights beside it.
+        Network that outlines the spine: its name in the package, or the path of a card with its weights beside it.
+    lesion_network : str
+        Network that outlines lesions, named in the same way.
     harmonize : HarmonizeSettings
         Settings of the first step: one scale for every image.
     localize : LocalizeSettings
@@ -53,6 +55,7 @@ class Settings:
     seed: int = 0
     threads: int = 0
     network: str = "spine"
+    lesion_network: str = "lesions"
     harmonize: HarmonizeSettings = field(default_factory=HarmonizeSettings)
     localize: LocalizeSettings = field(default_factory=LocalizeSettings)
     lesions: LesionSettings = field(default_factory=LesionSettings)

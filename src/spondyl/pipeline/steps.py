@@ -150,6 +150,6 @@ LESIONS = "lesions"
 STEPS: tuple[StepEntry, ...] = (
     StepEntry("harmonize", harmonize),
     StepEntry("localize", localize, {"network": SPINE}),
-    StepEntry("lesions", find_lesions, optional=True),
+    StepEntry("lesions", find_lesions, {"network": LESIONS}, optional=True),
 )
 """The steps in their order."""

@@ -27,6 +27,11 @@ COUNTED_VOXELS = 30
 """Outlines with fewer voxels are no alarm in the log: about 0.2 mL. Chosen by us."""
 
 
+FIRST_BALANCE, BALANCED_STEPS = 6.0, 1500
+"""Weight of lesion voxels at the first step, and the steps over which it falls to one: a young network then leaves the
+answer that all is normal sooner, an old one keeps its probabilities honest. Chosen by us."""
+
+
 class LesionPatches(IterableDataset):
     """An endless stream of synthetic studies.
 
@@ -40,7 +45,7 @@ class LesionPatches(IterableDataset):
         Where a resumed run stands, so that it sees new patches.
     """
 
-    def __init__(self, folder: Path, seed: int, first_step: int) -> None:
+    def __init__(self, folder: Path, seed: int, firststep: int) -> None:
         self.folder, self.seed, self.first_step = folder, seed, first_step
 
     def __iter__(self) -> Iterator[tuple[torch.Tensor, ...]]:
@@ -90,6 +95,8 @@ def train_lesions(anatomies: Path, out: Path, settings: LoopSettings, network: t
         channels, facts, target, weight = batch
         target = target.long()
         logits = model(channels.contiguous(memory_format=torch.channels_last_3d), facts)
+        balance = 1 + (FIRST_BALANCE - 1) * max(0.0, 1 - step / BALANCED_STEPS)
+        weight = torch.where(target > 0, weight * balance, weight)
         return lesion_loss(logits, target, weight), lesion_figures(logits.detach(), target)
 
     stream = lambda step: LesionPatches(anatomies, settings.seed, step)  # noqa: E731
