@@ -19,7 +19,7 @@ def column(starts, height=4, shape=(60, 10)):
 
 
 def panoptic_figure():
-    """Three true and four predicted objects of Reinke 2024, doi 10.1038/s41592-023-02150-0, figure on panoptic quality."""
+    """Three true and four predicted objects of Reinke 2024, doi 10.1038/s41592-023-02150-0."""
     truth, prediction = np.zeros((21, 21), np.uint8), np.zeros((21, 21), np.uint8)
     truth[8:11, 3] = truth[9, 2:5] = 1
     truth[14:19, 7:13] = 2
