@@ -1,42 +1,138 @@
-"""Counting from the sacrum names levels, and says so where it cannot."""
+"""Levels are named by all that is known, and left open where too little is."""
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+import numpy as np
 import pytest
 
-from spondyl.localize.levels import NORMAL_COUNT_SHARE, UNCERTAIN_BELOW, count_from_sacrum
+from spondyl.localize.level_cues import CUES, ColumnCues
+from spondyl.localize.level_model import MODELED, LevelModel
+from spondyl.localize.levels import LUMBAR_SHARES, NAMED_FROM, UNCERTAIN_BELOW, level_posterior, name_levels
+
+WHOLE = [*MODELED[:7], *(f"T{n}" for n in range(1, 13)), *(f"L{n}" for n in range(1, 6)), "S1"]
+"""A common spine."""
+
+
+def _model(spread=0.05):
+    """Sizes that grow steadily downward, and one factor that scales a whole patient."""
+    mean = np.linspace(2.0, 4.0, len(MODELED))[:, None] * np.ones(len(CUES))
+    loadings = np.full((*mean.shape, 1), 0.02)
+    return LevelModel(mean, loadings, np.full(mean.shape, spread**2))
+
+
+def _cues(levels, *, called=None, cord_end=np.nan, **changes):
+    """Measurements of these levels as `_model` expects them, in the middle of a tight field of view."""
+    values = _model().mean[[MODELED.index(name) for name in levels]]
+    share = np.array([float(name == called) for name in levels])
+    return replace(ColumnCues(values, share, cord_end, (len(levels) - 1) / 2, 0.0, 0.0, cut_below=False), **changes)
+
+
+def _blind(levels, **given):
+    """The same, with nothing measured."""
+    cues = _cues(levels, **given)
+    return replace(cues, values=np.full_like(cues.values, np.nan))
 
 
 @pytest.mark.parametrize(
-    ("confidence", "gap_free", "named", "uncertain", "reason"),
-    [
-        (1.0, True, True, False, ""),
-        (0.5, True, True, True, "not clearly seen"),
-        (1.0, False, True, True, "may be missing"),
-        (0.5, False, True, True, "may be missing"),
-        (0.0, True, False, True, "not in the field of view"),
-        (0.0, False, False, True, "not in the field of view"),
-    ],
+    "part", [WHOLE, WHOLE[-7:], WHOLE[9:20], WHOLE[:8]], ids=["whole", "lumbar", "thoracic", "neck"]
 )
-def test_what_is_known_decides_what_is_said(confidence, gap_free, named, uncertain, reason):
-    guesses = count_from_sacrum(6, confidence, gap_free=gap_free)
-    assert [g.level for g in guesses] == (["T12", "L1", "L2", "L3", "L4", "L5"] if named else [None] * 6)
-    assert {g.uncertain for g in guesses} == {uncertain}
-    assert all(reason in g.reason and bool(g.reason) == uncertain for g in guesses)
+def test_sizes_alone_can_name_any_part_of_the_spine(part):
+    names, guesses = name_levels(_cues(part), _model())
+    assert list(names) == [g.level for g in guesses] == part
 
 
-def test_probability_never_passes_the_share_of_normal_spines():
-    (guess,) = count_from_sacrum(1, 1.0, gap_free=True)
-    assert guess.probability == pytest.approx(NORMAL_COUNT_SHARE)
-    assert guess.probability > UNCERTAIN_BELOW
+def test_probabilities_of_a_body_sum_to_one_and_grow_with_what_is_known():
+    part = WHOLE[-6:]
+    posteriors = [
+        level_posterior(c, _model()) for c in (_blind(part), _blind(part, called="S1"), _cues(part, called="S1"))
+    ]
+    for p in posteriors:
+        np.testing.assert_allclose(p.probabilities.sum(axis=1), 1)
+    of_l4 = [p.probabilities[part.index("L4"), MODELED.index("L4")] for p in posteriors]
+    assert of_l4 == sorted(of_l4)
+    assert of_l4[0] < 0.5 < of_l4[1]
 
 
-def test_beyond_the_thorax_counting_ends():
-    guesses = count_from_sacrum(19, 1.0, gap_free=True)
-    assert [g.level for g in guesses[:3]] == [None, None, "T1"]
-    assert guesses[0].uncertain
-    assert "too far" in guesses[0].reason
+def test_counting_from_a_clear_sacrum_allows_for_variants():
+    part = WHOLE[-6:]
+    posterior = level_posterior(_blind(part, called="S1", room_below=2.0), _model())
+    top = posterior.probabilities[0, MODELED.index("L1")]
+    assert UNCERTAIN_BELOW < top < (1 + LUMBAR_SHARES[5]) / 2
 
 
-def test_no_bodies_give_no_names():
-    assert count_from_sacrum(0, 1.0, gap_free=True) == []
+def test_a_sacrum_called_one_body_too_low_is_found_out():
+    part = [*WHOLE[-6:], "S2"]
+    cues = _cues(part, called="S2", cut_below=True)
+    names, guesses = name_levels(cues, _model())
+    assert list(names) == part
+    assert guesses[4].level == "L5"
+
+
+def test_where_nothing_tells_no_level_is_given():
+    _, guesses = name_levels(_blind(WHOLE[9:15], middle=np.float64(2.5)), _model())
+    for g in guesses:
+        assert g.level is None
+        assert g.probability < NAMED_FROM
+        assert g.uncertain
+        assert "sacrum is not in the field of view" in g.reason
+
+
+def test_a_missed_body_shows_in_a_step_twice_as_long():
+    cues = _cues([name for name in WHOLE[-9:] if name != "L2"], called="S1")
+    cues.values[3, CUES.index("step")] += np.log(2)
+    names, _ = name_levels(cues, _model(spread=0.02))
+    assert list(names) == [name for name in WHOLE[-9:] if name != "L2"]
+
+
+def test_a_sixth_lumbar_vertebra_is_named_where_its_sizes_show_it():
+    part = ["T11", "T12", "L1", "L2", "L3", "L4", "L5", "L6", "S1"]
+    names, _ = name_levels(_cues(part, called="S1"), _model(spread=0.02))
+    assert list(names) == part
+
+
+def test_the_cord_ends_near_l1():
+    part = WHOLE[-8:-1]
+    ends = {}
+    for end in (1.0, 3.0):
+        posterior = level_posterior(_blind(part, cord_end=end), _model())
+        mean_rank = posterior.probabilities @ np.arange(len(MODELED))
+        ends[end] = mean_rank[0]
+    assert ends[1.0] > ends[3.0]
+
+
+def test_a_cord_that_leaves_the_field_speaks_for_higher_levels():
+    part = WHOLE[-8:-1]
+    through, none = (level_posterior(_blind(part, cord_end=e), _model()).probabilities for e in (np.inf, -np.inf))
+    lumbar = [MODELED.index(f"L{n}") for n in range(2, 6)]
+    assert through[3, lumbar].sum() < none[3, lumbar].sum()
+
+
+def test_room_without_a_body_speaks_for_an_end_of_the_spine():
+    part = WHOLE[1:6]
+    tight, roomy = (level_posterior(_blind(part, room_above=r), _model()).probabilities for r in (0.0, 4.0))
+    assert roomy[0, MODELED.index("C2")] > 2 * tight[0, MODELED.index("C2")]
+
+
+def test_a_column_unlike_any_other_is_not_decided_by_its_sizes():
+    part = WHOLE[-6:]
+    cues = _cues(part, called="S1", room_below=2.0)
+    cues.values[:] = 60.0
+    posterior = level_posterior(cues, _model())
+    blind = level_posterior(_blind(part, called="S1", room_below=2.0), _model())
+    assert posterior.probabilities[-1, MODELED.index("S1")] > 0.5
+    assert blind.best[-1] == posterior.best[-1] == "S1"
+
+
+def test_more_bodies_than_a_spine_has_get_no_names():
+    names, guesses = name_levels(_blind(WHOLE * 2), _model())
+    assert names == ()
+    assert {g.level for g in guesses} == {None}
+    assert "more bodies" in guesses[0].reason
+
+
+def test_one_body_is_a_column_too():
+    names, (guess,) = name_levels(_blind(["L3"]), _model())
+    assert len(names) == 1
+    assert guess.level is None

@@ -7,7 +7,9 @@ import pytest
 
 from fakes import BODIES_MM, GrayNetwork, gray_case, gray_column, gray_image, sagittal_grid
 from spondyl.core import Case, Grid, Image, NoSpineError, Sequence, SettingsError, Structure
-from spondyl.localize import LocalizeSettings, localize
+from spondyl.localize import LocalizeSettings, localize, step
+from spondyl.localize.level_model import shipped_level_model
+from spondyl.localize.levels import LevelGuess
 
 
 @pytest.fixture(scope="module")
@@ -54,13 +56,27 @@ def test_nothing_limits_the_answer_but_what_is_missing(found):
     assert _flags(t2_alone) == ["no_marrow_sequence"]
 
 
-def test_without_the_sacrum_no_level_is_named():
+def _columns_without_their_sacrum():
     grid = sagittal_grid()
-    short = Grid((15, 118, 96), grid.affine)
+    return Grid((15, 118, 96), grid.affine)
+
+
+def test_without_the_sacrum_no_level_is_wrong_in_silence():
+    short = _columns_without_their_sacrum()
     case = localize(_only(gray_column(short), short), LocalizeSettings(), network=GrayNetwork())
+    true = ["L1", "L2", "L3", "L4", "L5"]
     assert len(case.vertebrae) >= 4
+    assert all(v.level == name or v.level_uncertain for v, name in zip(case.vertebrae, true, strict=False))
+    assert all(bool(v.level_reason) == v.level_uncertain for v in case.vertebrae)
+
+
+def test_where_no_level_can_be_told_bodies_keep_a_number(monkeypatch):
+    unknown = LevelGuess(None, 0.1, uncertain=True, reason="the sacrum is not in the field of view")
+    monkeypatch.setattr(
+        step, "name_levels", lambda cues, model: (("L1",) * len(cues.values), [unknown] * len(cues.values))
+    )
+    case = localize(gray_case(), LocalizeSettings(), network=GrayNetwork())
     assert {v.level for v in case.vertebrae} == {None}
-    assert all(v.level_uncertain and "sacrum" in v.level_reason for v in case.vertebrae)
     assert "level_unknown" in _flags(case)
     assert set(case.labels["vertebrae"].names.values()) == {f"vertebra {v.instance}" for v in case.vertebrae}
 
@@ -92,7 +108,7 @@ def test_no_more_sequences_are_looked_at_than_asked_for():
     record = localize(case, LocalizeSettings(max_sequences=2), network=GrayNetwork()).history[-1]
     assert "T2, T1" in record.methods
     assert "STIR" not in record.methods
-    assert dict(record.models) == {"gray 1": "0" * 64}
+    assert dict(record.models) == {"gray 1": "0" * 64, "levels": shipped_level_model().sha256}
 
 
 @pytest.mark.parametrize(

@@ -1,20 +1,76 @@
-"""Which vertebra is which: counted from the sacrum, with a probability, and honest where the sacrum is not seen."""
+"""Which vertebra is which: all consistent namings of a column are weighed, and summed to a probability of each level.
+
+A naming runs down one of nine spines (eleven to thirteen rib-bearing vertebrae, four to six lumbar ones), starts
+anywhere, and may have missed one body or cut one in two. It is weighed by how the outlines look (`LevelModel`), by what
+the network called the first sacral body, by where the cord ends, by where a study's field of view usually lies, and by
+what is seen above and below. All namings are enumerated, so the sum is exact.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
+from itertools import product
+from typing import TYPE_CHECKING
 
-from spondyl.core.anatomy import LUMBAR, THORACIC
+import numpy as np
+from scipy.special import logsumexp, ndtr
 
-NORMAL_COUNT_SHARE = 0.89
-"""Share of spines that are counted right from the sacrum: 32 of 418 had a numeric variant, 14 more a transitional
-vertebra (Tins 2016, doi 10.1007/s13244-016-0468-7)."""
+from spondyl.core.anatomy import CERVICAL, LUMBAR, SACRAL, THORACIC
+from spondyl.localize.level_cues import CUES
+from spondyl.localize.level_model import MODELED
 
-UNKNOWN_PROBABILITY = 1 / 17
-"""Probability of the best guess where nothing tells the level: one of the 17 thoracic and lumbar names."""
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from spondyl.localize.level_cues import ColumnCues
+    from spondyl.localize.level_model import LevelModel
+
+    Array = NDArray[np.float64]
+
+LUMBAR_SHARES = {4: 0.033, 5: 0.924, 6: 0.043}
+"""Share of spines by number of lumbar vertebrae: one mobile vertebra less or more in 14 and 18 of 418 (Tins 2016, doi
+10.1007/s13244-016-0468-7)."""
+
+THORACIC_SHARES = {11: 0.02, 12: 0.96, 13: 0.02}
+"""Share of spines by number of rib-bearing vertebrae. Chosen by us: reports reach from 1 to 7 % by what counts as a
+rib."""
+
+MISSED_SHARE, SPLIT_SHARE = 0.01, 0.005
+"""Share of columns in which one body was not found, or one was cut in two. Chosen by us."""
 
 UNCERTAIN_BELOW = 0.75
 """A level less probable than this is marked uncertain. Chosen by us."""
+
+NAMED_FROM = 0.5
+"""A level less probable than this is not given: any other name may be as good. Chosen by us."""
+
+CALLED_WHOLE = {"S1": 0.945, "S2": 0.02, "other": 0.005, "none": 0.03}
+CALLED_CUT = {"S1": 0.70, "S2": 0.20, "other": 0.02, "none": 0.08}
+"""How often the network calls the first sacral body, the second, another or none "S1", where the sacrum lies whole in
+the field of view and where the field ends in it. Chosen by us: with a cut sacrum real volumes showed all four."""
+
+ODD_SHARE = 1e-3
+"""Share of columns so odd that their measurements say nothing: it bounds what geometry alone decides. Chosen by us."""
+
+CALLED_ABSENT = 0.005
+"""How often the lowest body is called S1 though no sacral body is in the field. Chosen by us."""
+
+CONUS = (0.2, 1.0, 0.2)
+"""Where the cord ends, in bodies below L1's center: mean, standard deviation, and share that says nothing. The conus
+lies between T12 and L3, on average in the lower third of L1 (Saifuddin 1998, Spine 23:1452); the spread is wider here,
+since thick slices blur its tip. Chosen by us."""
+
+PROTOCOLS = ((2.0, 1.0, 0.40), (-1.5, 2.0, 0.20), (-6.0, 2.0, 0.15), (-15.0, 1.5, 0.15))
+"""Where fields of view have their middle, in bodies below L1: L3 for lumbar studies, T11/T12, T7 and C5 for others;
+with standard deviation and share. The rest may lie anywhere. Chosen by us from how such studies are prescribed."""
+
+ROOM, UNEXPLAINED = 1.4, 0.1
+"""Bodies' worth of field beyond an end that should hold a further body, and how probable it is to be missed. Chosen by
+us: coils see the ends of a field poorly."""
+
+_REGULAR, _GAP, _IGNORED = 0, 1, 2
+"""Versions of a body's measurements: as they are, with the step below halved, and none."""
 
 
 @dataclass(frozen=True)
@@ -39,40 +95,218 @@ class LevelGuess:
     reason: str
 
 
-def count_from_sacrum(n_bodies: int, sacrum_confidence: float, *, gap_free: bool) -> list[LevelGuess]:
-    """Name bodies by counting upward from the sacrum.
+@dataclass(frozen=True, eq=False)
+class LevelPosterior:
+    """Probability of every level for every body.
 
     Parameters
     ----------
-    n_bodies : int
-        Bodies above S1, from the head down.
-    sacrum_confidence : float
-        How sure it is that the lowest of them stands on S1, from 0 to 1; 0 where the sacrum is not seen.
-    gap_free : bool
-        Whether no body seems to be missing between them.
+    probabilities : ndarray, shape (n, len(MODELED))
+        Sums to one for each body.
+    best : tuple of str
+        The most probable naming of the whole column.
+    missed : float
+        Probability that a body was missed or cut in two.
+    """
+
+    probabilities: Array
+    best: tuple[str, ...]
+    missed: float
+
+
+@dataclass(frozen=True, eq=False)
+class _Namings:
+    """All consistent namings: version and level index of each body, position of each beside L1, and log prior.
+
+    Many differ only in levels they do not reach: `distinct` holds each sequence once, `which` where it stands there.
+    """
+
+    levels: NDArray[np.intp]
+    distinct: NDArray[np.intp]
+    which: NDArray[np.intp]
+    beside_l1: Array
+    log_prior: Array
+    irregular: NDArray[np.bool_]
+
+
+def level_posterior(cues: ColumnCues, model: LevelModel) -> LevelPosterior | None:
+    """Weigh all namings of a column.
+
+    Parameters
+    ----------
+    cues : ColumnCues
+        Measurements of its bodies, from the head down, the first sacral one included where it was found.
+    model : LevelModel
+        What levels look like.
 
     Returns
     -------
-    list of LevelGuess
-        One per body, from the head down.
+    LevelPosterior or None
+        None where there are more bodies than a spine has.
     """
-    names = list(reversed([*THORACIC[:12], *LUMBAR[:5]]))
+    namings = _namings(len(cues.values))
+    if len(namings.levels) == 0:
+        return None
+    geometry = model.log_likelihood(_versions(cues.values), namings.distinct)[namings.which]
+    weight = namings.log_prior + np.logaddexp(geometry, geometry.max() + np.log(ODD_SHARE))
+    weight += _log_called(cues, namings) + _log_cord(cues.cord_end, namings)
+    weight += _log_field(cues.middle, namings) + _log_room(cues, namings)
+    share = np.exp(weight - logsumexp(weight))
+    probabilities = np.zeros((len(cues.values), len(MODELED)))
+    for body, row in enumerate(probabilities):
+        np.add.at(row, namings.levels[:, body, 1], share)
+    names, which = np.unique(namings.distinct[:, :, 1], axis=0, return_inverse=True)
+    best = names[np.argmax(np.bincount(which.ravel()[namings.which], weights=share))]
+    return LevelPosterior(probabilities, tuple(MODELED[i] for i in best), float(share[namings.irregular].sum()))
+
+
+def name_levels(cues: ColumnCues, model: LevelModel) -> tuple[tuple[str, ...], list[LevelGuess]]:
+    """Name the bodies of a column.
+
+    Parameters
+    ----------
+    cues : ColumnCues
+        Measurements, from the head down.
+    model : LevelModel
+        What levels look like.
+
+    Returns
+    -------
+    names : tuple of str
+        The most probable naming of the whole column, however doubtful; empty where there is none.
+    guesses : list of LevelGuess
+        One per body: what may be said of it.
+    """
+    posterior = level_posterior(cues, model)
+    if posterior is None:
+        reason = "more bodies were found than a spine has"
+        return (), [LevelGuess(None, 0.0, uncertain=True, reason=reason) for _ in cues.values]
+    reason = _reason(cues, posterior)
     guesses = []
-    for above in range(n_bodies):
-        level = names[above] if above < len(names) else None
-        if sacrum_confidence <= 0 or level is None:
-            reason = (
-                "the sacrum is not in the field of view"
-                if sacrum_confidence <= 0
-                else "too far from the sacrum to count"
-            )
-            guesses.append(LevelGuess(None, UNKNOWN_PROBABILITY, uncertain=True, reason=reason))
-            continue
-        probability = sacrum_confidence * (NORMAL_COUNT_SHARE if gap_free else 0.6)
-        reason = ""
-        if not gap_free:
-            reason = "a vertebra may be missing in the count"
-        elif probability < UNCERTAIN_BELOW:
-            reason = "the first sacral body is not clearly seen"
-        guesses.append(LevelGuess(level, probability, uncertain=probability < UNCERTAIN_BELOW, reason=reason))
-    return guesses[::-1]
+    for name, row in zip(posterior.best, posterior.probabilities, strict=True):
+        p = float(row[MODELED.index(name)])
+        uncertain = p < UNCERTAIN_BELOW
+        guesses.append(LevelGuess(name if p >= NAMED_FROM else None, p, uncertain, reason if uncertain else ""))
+    return posterior.best, guesses
+
+
+def _reason(cues: ColumnCues, posterior: LevelPosterior) -> str:
+    if posterior.missed > 1 - UNCERTAIN_BELOW:
+        return "a vertebra may be missing in the count"
+    if not any(name in posterior.best for name in ("S1", "C2")):
+        return "the sacrum is not in the field of view, and neither is the axis (C2)"
+    if "S1" in posterior.best:
+        at = posterior.best.index("S1")
+        if cues.cut_below or posterior.probabilities[at, MODELED.index("S1")] < UNCERTAIN_BELOW:
+            return "the first sacral body is cut off or not clearly seen"
+    return "the number of thoracic or lumbar vertebrae is unusual or unclear"
+
+
+def _spines() -> list[tuple[list[str], float]]:
+    """Every spine from C1 to S2 with the logarithm of its share."""
+    return [
+        ([*CERVICAL, *THORACIC[:t], *LUMBAR[:n], *SACRAL[:2]], float(np.log(THORACIC_SHARES[t] * LUMBAR_SHARES[n])))
+        for t, n in product(THORACIC_SHARES, LUMBAR_SHARES)
+    ]
+
+
+def _patterns(n: int) -> list[tuple[NDArray[np.intp], NDArray[np.intp], float]]:
+    """Steps along the spine and versions of measurements: regular, one body missed, or one cut in two."""
+    plain = np.arange(n)
+    regular = np.full(n, _REGULAR)
+    patterns = [(plain, regular, float(np.log(1 - MISSED_SHARE - SPLIT_SHARE)))]
+    for j in range(n - 1):
+        below = plain > j
+        gap, split = regular.copy(), regular.copy()
+        gap[j], split[j : j + 2] = _GAP, _IGNORED
+        patterns.append((plain + below, gap, float(np.log(MISSED_SHARE / (n - 1)))))
+        patterns.append((plain - below, split, float(np.log(SPLIT_SHARE / (n - 1)))))
+    return patterns
+
+
+@lru_cache(maxsize=8)
+def _namings(n: int) -> _Namings:
+    levels, beside, prior, irregular = [], [], [], []
+    for (names, log_share), (steps, versions, log_pattern) in product(_spines(), _patterns(n)):
+        index = np.array([MODELED.index(name) for name in names])
+        starts = np.arange(len(names) - steps[-1])
+        places = starts[:, None] + steps
+        levels.append(np.stack([np.broadcast_to(versions, places.shape), index[places]], axis=-1))
+        beside.append(places - names.index("L1"))
+        prior.append(np.full(len(starts), log_share + log_pattern))
+        irregular.append(np.full(len(starts), bool((versions != _REGULAR).any())))
+    if not any(len(part) for part in levels):
+        empty = np.zeros((0, n, 2), np.intp)
+        return _Namings(empty, empty, np.zeros(0, np.intp), np.zeros((0, n)), np.zeros(0), np.zeros(0, bool))
+    together = np.concatenate(levels)
+    distinct, which = np.unique(together.reshape(len(together), -1), axis=0, return_inverse=True)
+    rest = (np.concatenate(part) for part in (beside, prior, irregular))
+    return _Namings(together, distinct.reshape(-1, n, 2), which.ravel(), *rest)
+
+
+def _versions(values: Array) -> Array:
+    """Measurements as they are, with the way below halved, and none."""
+    halved = values.copy()
+    halved[:, CUES.index("step")] -= np.log(2)
+    halved[:, CUES.index("disc")] = np.nan
+    return np.stack([values, halved, np.full_like(values, np.nan)])
+
+
+def _log_called(cues: ColumnCues, namings: _Namings) -> Array:
+    """How well what the network called S1 fits."""
+    names = namings.levels[:, :, 1]
+    s1, s2 = MODELED.index("S1"), MODELED.index("S2")
+    sacral = (names >= s1).any(axis=1)
+    called = int(np.argmax(cues.sacral_share)) if cues.sacral_share.max(initial=0) > 0.5 else None
+    shares = CALLED_CUT if cues.cut_below or cues.room_below < 1 else CALLED_WHOLE
+    if called is None:
+        with_sacrum, without = np.full(len(names), shares["none"]), 1 - CALLED_ABSENT
+    else:
+        level = names[:, called]
+        with_sacrum = np.select([level == s1, level == s2], [shares["S1"], shares["S2"]], shares["other"])
+        without = CALLED_ABSENT
+    return np.log(np.where(sacral, with_sacrum, without))
+
+
+def _log_cord(end: float, namings: _Namings) -> Array:
+    """How well the cord's end fits."""
+    if np.isnan(end):
+        return np.zeros(len(namings.log_prior))
+    mean, sd, silent = CONUS
+    beside = namings.beside_l1
+    if np.isposinf(end):
+        said, nothing = 1 - ndtr((beside[:, -1] + 0.5 - mean) / sd), 0.5
+    elif np.isneginf(end):
+        said, nothing = ndtr((beside[:, 0] - 0.5 - mean) / sd), 0.5
+    else:
+        z = (_place(beside, end) - mean) / sd
+        said, nothing = np.exp(-0.5 * z**2) / (sd * np.sqrt(2 * np.pi)), 1 / len(MODELED)
+    return np.log((1 - silent) * said + silent * nothing)
+
+
+def _place(beside: Array, rank: float) -> Array:
+    """Position beside L1 of a fractional body number, continued beyond the ends."""
+    n = beside.shape[1]
+    low = int(np.clip(np.floor(rank), 0, n - 1))
+    high = min(low + 1, n - 1)
+    inside = beside[:, low] + (beside[:, high] - beside[:, low]) * (rank - low)
+    return beside[:, low] + (rank - low) if rank < 0 or high == low else inside
+
+
+def _log_field(middle: float, namings: _Namings) -> Array:
+    """How usual the place of the field of view is."""
+    at = _place(namings.beside_l1, middle)
+    usual = sum(p / (sd * np.sqrt(2 * np.pi)) * np.exp(-0.5 * ((at - m) / sd) ** 2) for m, sd, p in PROTOCOLS)
+    anywhere = (1 - sum(p for *_, p in PROTOCOLS)) / len(MODELED)
+    return np.log(usual + anywhere)
+
+
+def _log_room(cues: ColumnCues, namings: _Namings) -> Array:
+    """Whether the column ends where the spine ends, if the field of view does not end there."""
+    names = namings.levels[:, :, 1]
+    weight = np.zeros(len(names))
+    if cues.room_above > ROOM:
+        weight += np.where(names[:, 0] <= MODELED.index("C2"), 0.0, np.log(UNEXPLAINED))
+    if cues.room_below > ROOM:
+        weight += np.where(names[:, -1] >= MODELED.index("S1"), 0.0, np.log(UNEXPLAINED))
+    return weight

@@ -14,6 +14,10 @@ from spondyl.models import Prediction, resample
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+CORTEX_REACH_MM = 2.5
+"""Standard deviation of the blur by which cortex learns whether it covers a vertebral body or S1: more than the cortex
+is thick, less than half a disc. Chosen by us."""
+
 MARGIN_VOXELS = 4
 """Border kept around the spine when only its part of an image is worked on."""
 
@@ -31,9 +35,7 @@ class Outlines:
     structures : ndarray of uint8, shape of the box
         Values of `Structure`.
     body : ndarray of float32, shape of the box
-        Probability of vertebral body, cortex included.
-    s1 : ndarray of float32, shape of the box
-        Probability of the first sacral body.
+        Probability of vertebral body or first sacral body, cortex included.
     uncertainty, benign, malignant : ndarray of float32, shape of the box
         Voxel uncertainty, and probability of lesion classes.
     """
@@ -42,7 +44,6 @@ class Outlines:
     box: tuple[slice, slice, slice]
     structures: NDArray[np.uint8]
     body: NDArray[np.float32]
-    s1: NDArray[np.float32]
     uncertainty: NDArray[np.float32]
     benign: NDArray[np.float32]
     malignant: NDArray[np.float32]
@@ -71,19 +72,30 @@ def outline(prediction: Prediction, grid: Grid, *, cortex_share: float) -> Outli
         return None
     part = _part(turned, box)
     p = [resample(c, prediction.grid, part) for c in prediction.structures]
-    marrow, cortex = p[Structure.BODY], p[Structure.CORTEX]
-    body = marrow + cortex
-    # With a share below one, the outer part of the cortex is given back to what surrounds it.
-    limit = marrow + cortex_share * cortex
-    classes = [p[0] + (1 - cortex_share) * cortex, limit, *(p[s] for s in list(Structure)[Structure.POSTERIOR :])]
-    winner = np.argmax(np.stack(classes), axis=0).astype(np.uint8)
-    structures = np.where(winner > 1, winner + 1, winner).astype(np.uint8)
-    structures[(winner == 1) & (cortex > marrow)] = Structure.CORTEX
+    structures = _hard(p, part.spacing_mm, cortex_share)
+    body = p[Structure.BODY] + p[Structure.CORTEX] + p[Structure.S1]
     entropy = -sum(c * np.log(np.maximum(c, 1e-6)) for c in p) / np.log(len(p))
     spread = resample(prediction.disagreement, prediction.grid, part)
     uncertainty = np.clip(np.maximum(entropy, 2 * spread), 0, 1).astype(np.float32)
     benign, malignant = (resample(prediction.lesions[i], prediction.grid, part) for i in (1, 2))
-    return Outlines(turned, box, structures, body.astype(np.float32), p[Structure.S1], uncertainty, benign, malignant)
+    return Outlines(turned, box, structures, body.astype(np.float32), uncertainty, benign, malignant)
+
+
+def _hard(p: list[NDArray], spacing_mm: tuple[float, float, float], cortex_share: float) -> NDArray[np.uint8]:
+    """Structure of each voxel; the cortex, one class for all, goes to the body or the S1 that it covers."""
+    marrow, cortex, s1 = p[Structure.BODY], p[Structure.CORTEX], p[Structure.S1]
+    sigma = [0, *(CORTEX_REACH_MM / mm for mm in spacing_mm[1:])]
+    near_body, near_s1 = (ndimage.gaussian_filter(m, sigma) for m in (marrow, s1))
+    of_s1 = cortex * (near_s1 / np.maximum(near_body + near_s1, 1e-6))
+    of_body = cortex - of_s1
+    # With a share below one, the outer part of the cortex is given back to what surrounds it.
+    classes = [p[0] + (1 - cortex_share) * cortex, marrow + cortex_share * of_body]
+    classes += [p[s] for s in list(Structure)[Structure.POSTERIOR :]]
+    classes[Structure.S1 - 1] = s1 + cortex_share * of_s1
+    winner = np.argmax(np.stack(classes), axis=0).astype(np.uint8)
+    structures = np.where(winner > 1, winner + 1, winner).astype(np.uint8)
+    structures[(winner == 1) & (of_body > marrow)] = Structure.CORTEX
+    return structures
 
 
 def _spine_box(prediction: Prediction, grid: Grid) -> tuple[slice, slice, slice] | None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
-import cc3d
 import numpy as np
 from scipy import ndimage
 
@@ -27,7 +26,9 @@ from spondyl.core.anatomy import STRUCTURE_NAMES
 from spondyl.localize.column import Column, assign_arches, assign_discs
 from spondyl.localize.fuse import fuse
 from spondyl.localize.instances import ChainLimits, order_chain, split_bodies
-from spondyl.localize.levels import UNCERTAIN_BELOW, LevelGuess, count_from_sacrum
+from spondyl.localize.level_cues import measure_column
+from spondyl.localize.level_model import shipped_level_model
+from spondyl.localize.levels import LevelGuess, name_levels
 from spondyl.localize.outlines import Outlines, on_whole_grid, outline
 from spondyl.models import segment
 
@@ -49,20 +50,8 @@ LOOKED_AT = (
 )
 """Sequences the network may look at, in order of preference; diffusion images are too coarse for outlines."""
 
-MIN_SACRUM_MM3 = 1200.0
-"""Volume of S1 from which it counts as seen, even if the field of view cuts it. Chosen by us: a whole one has 15,000 to
-25,000."""
-
-CLEAR_SACRUM_MM3 = 3000.0
-"""Volume of S1 from which its size leaves no doubt. Chosen by us."""
-
-CLEAR_PROBABILITY = 0.85
-"""Mean probability of S1 inside its outline that a clearly seen one has. Chosen by us."""
-
-
-CUT_SACRUM_DOUBT = 0.7
-"""Factor on the confidence in an S1 that the lower edge of the field of view cuts, since it may be S2: on real Dixon
-volumes with a cut sacrum the count was often one off. Chosen by us, so that such levels are marked uncertain."""
+BONE = (Structure.BODY, Structure.CORTEX, Structure.S1)
+"""Structures in which bodies are told apart; which of them is the first sacral one is decided with the levels."""
 
 
 @dataclass(frozen=True)
@@ -144,11 +133,11 @@ def localize(case: Case, settings: LocalizeSettings, *, network: Network) -> Cas
         "localize",
         __version__,
         asdict(settings),
-        models={network.name: network.sha256},
+        models={network.name: network.sha256, "levels": shipped_level_model().sha256},
         methods=(
             f"Vertebrae, discs, canal, cord and sacrum were outlined on {', '.join(s.value for s in used)} by a 3D "
-            "U-Net trained on synthetic patients alone; bodies were told apart by erosion and levels counted from the "
-            "sacrum."
+            "U-Net trained on synthetic patients alone; bodies were told apart by erosion and named by weighing all "
+            "consistent namings of the column by sizes, tilt, discs, canal, cord and sacrum."
         ),
     )
     case = case.with_(reference=reference, history=(*case.history, record))
@@ -169,50 +158,31 @@ class _Column:
 
     bodies: NDArray[np.uint16]
     centers_mm: NDArray[np.float64]
-    sacrum_confidence: float
+    guesses: list[LevelGuess]
     confidences: list[float]
+    has_sacrum: bool
 
     @property
-    def has_sacrum(self) -> bool:
-        return self.sacrum_confidence > 0
+    def n_presacral(self) -> int:
+        return len(self.guesses) - self.has_sacrum
 
 
 def _column(outlines: Outlines, settings: LocalizeSettings) -> _Column | None:
     spacing = outlines.grid.spacing_mm
-    mask = np.isin(outlines.structures, (Structure.BODY, Structure.CORTEX))
-    bodies = order_chain(split_bodies(mask, spacing), spacing, ChainLimits())
+    bodies = order_chain(split_bodies(np.isin(outlines.structures, BONE), spacing), spacing, ChainLimits())
     bodies = _believed(bodies, outlines.body, settings.min_confidence)
-    n = int(bodies.max())
-    if n < settings.min_bodies:
+    if int(bodies.max()) < settings.min_bodies:
         return None
-    centers = [np.array(c) * spacing for c in ndimage.center_of_mass(bodies > 0, bodies, range(1, n + 1))]
-    confidences = [float(outlines.body[bodies == i].mean()) for i in range(1, n + 1)]
-    s1 = _first_sacral_body(outlines.structures == Structure.S1, spacing, centers[-1])
-    if s1 is None:
-        return _Column(bodies, np.array(centers), 0.0, confidences)
-    bodies[s1] = n + 1
-    centers.append(np.array(ndimage.center_of_mass(s1)) * spacing)
-    size = float(s1.sum()) * float(np.prod(spacing)) / CLEAR_SACRUM_MM3
-    clarity = float(outlines.s1[s1].mean()) / CLEAR_PROBABILITY
-    lowest = int(np.argwhere(s1)[:, 1].max()) + outlines.box[1].start
-    doubt = CUT_SACRUM_DOUBT if lowest >= outlines.grid.shape[1] - 2 else 1.0
-    return _Column(bodies, np.array(centers), float(min(1.0, size) * min(1.0, clarity)) * doubt, confidences)
-
-
-def _first_sacral_body(
-    mask: NDArray[np.bool_], spacing_mm: tuple[float, float, float], above_mm: NDArray[np.float64]
-) -> NDArray[np.bool_] | None:
-    """The part of the S1 mask that lies next below the lowest body; None where there is none."""
-    labels, n = cc3d.connected_components(mask, connectivity=6, return_N=True)
-    voxel, best = float(np.prod(spacing_mm)), None
-    for i in range(1, n + 1):
-        part = labels == i
-        step = np.array(ndimage.center_of_mass(part)) * spacing_mm - above_mm
-        distance = float(np.linalg.norm(step))
-        near = 8 < distance < ChainLimits().max_gap_mm and step[1] > 0
-        if near and part.sum() * voxel >= MIN_SACRUM_MM3 and (best is None or part.sum() > best.sum()):
-            best = part
-    return best
+    rows = outlines.box[1].start, outlines.grid.shape[1]
+    names, guesses = name_levels(measure_column(outlines.structures, bodies, spacing, rows), shipped_level_model())
+    n = names.index("S1") + 1 if "S1" in names else len(names)
+    if n - ("S1" in names) < settings.min_bodies:
+        return None
+    bodies[bodies > n] = 0
+    numbers = range(1, n + 1)
+    centers = np.array(ndimage.center_of_mass(bodies > 0, bodies, numbers)) * spacing
+    confidences = [float(m) for m in ndimage.mean(outlines.body, bodies, numbers)]
+    return _Column(bodies, centers, guesses[:n], confidences, "S1" in names)
 
 
 def _believed(bodies: NDArray[np.uint16], probability: NDArray[np.float32], least: float) -> NDArray[np.uint16]:
@@ -226,26 +196,15 @@ def _believed(bodies: NDArray[np.uint16], probability: NDArray[np.float32], leas
     return renumber[bodies]
 
 
-def _levels(column: _Column, n_bodies: int) -> list[LevelGuess]:
-    steps = np.linalg.norm(np.diff(column.centers_mm, axis=0), axis=1)
-    gap_free = len(steps) == 0 or bool((steps < 1.6 * np.median(steps)).all())
-    return count_from_sacrum(n_bodies, column.sacrum_confidence, gap_free=gap_free)
-
-
 def _with_findings(case: Case, image: Image, outlines: Outlines, column: _Column) -> Case:
-    spacing, n_bodies = outlines.grid.spacing_mm, len(column.confidences)
-    levels = _levels(column, n_bodies)
-    names = [g.level for g in levels] + (["S1"] if column.has_sacrum else [])
-    structures = outlines.structures.copy()
-    structures[np.isin(structures, (Structure.BODY, Structure.CORTEX)) & (column.bodies == 0)] = Structure.BACKGROUND
-    structures[(structures == Structure.S1) & (column.bodies != len(names))] = Structure.SACRUM
+    spacing, n_bodies = outlines.grid.spacing_mm, column.n_presacral
+    names = [g.level for g in column.guesses]
+    structures = _settled(outlines.structures, column)
     line = Column(column.centers_mm)
     arches = assign_arches(structures == Structure.POSTERIOR, line, spacing, n_bodies)
-    discs = assign_discs(structures == Structure.DISC, line, spacing, len(names) if column.has_sacrum else n_bodies)
-    if column.has_sacrum:
-        discs[discs == len(names)] = 0
+    discs = assign_discs(structures == Structure.DISC, line, spacing, n_bodies)
     vertebrae = tuple(
-        _vertebra(number, guess, column, outlines) for number, guess in enumerate([*levels, *_s1(column)], start=1)
+        _vertebra(number, guess, column, outlines) for number, guess in enumerate(column.guesses, start=1)
     )
     orientation = image.grid.orientation
 
@@ -276,15 +235,19 @@ def _with_findings(case: Case, image: Image, outlines: Outlines, column: _Column
             "benign": scalar(outlines.benign),
         },
     )
-    return _flagged(case, column, levels)
+    return _flagged(case, column.guesses)
 
 
-def _s1(column: _Column) -> list[LevelGuess]:
-    if not column.has_sacrum:
-        return []
-    clear = column.sacrum_confidence >= UNCERTAIN_BELOW
-    reason = "" if clear else "S1 is cut off or not clearly seen"
-    return [LevelGuess("S1", column.sacrum_confidence, uncertain=not clear, reason=reason)]
+def _settled(structures: NDArray[np.uint8], column: _Column) -> NDArray[np.uint8]:
+    """Let structures follow the levels: one S1 at most, below it sacrum, and no body outside the column."""
+    settled = structures.copy()
+    loose = column.bodies == 0
+    settled[loose & np.isin(structures, (Structure.BODY, Structure.CORTEX))] = Structure.BACKGROUND
+    settled[loose & (structures == Structure.S1)] = Structure.SACRUM
+    s1 = column.has_sacrum & (column.bodies == len(column.guesses))
+    settled[s1] = Structure.S1
+    settled[(structures == Structure.S1) & ~loose & ~s1] = Structure.BODY
+    return settled
 
 
 def _vertebra(number: int, guess: LevelGuess, column: _Column, outlines: Outlines) -> Vertebra:
@@ -293,7 +256,6 @@ def _vertebra(number: int, guess: LevelGuess, column: _Column, outlines: Outline
     voxels = np.argwhere(mask)
     x, y, z = (float(c) for c in outlines.grid.ijk_to_lps(voxels.mean(0) + start))
     rows, last = voxels[:, 1] + start[1], outlines.grid.shape[1] - 1
-    confidence = column.confidences[number - 1] if number <= len(column.confidences) else guess.probability
     return Vertebra(
         instance=number,
         level=guess.level,
@@ -302,16 +264,16 @@ def _vertebra(number: int, guess: LevelGuess, column: _Column, outlines: Outline
         level_reason=guess.reason,
         centroid_lps_mm=(x, y, z),
         volume_mm3=len(voxels) * outlines.grid.voxel_volume_mm3,
-        detection_confidence=confidence,
+        detection_confidence=column.confidences[number - 1],
         at_edge=bool(rows.min() <= 1 or rows.max() >= last - 1),
     )
 
 
-def _flagged(case: Case, column: _Column, levels: list[LevelGuess]) -> Case:
-    if not column.has_sacrum:
-        text = "The first sacral body was not found in the images, so vertebrae could not be named; check their levels."
+def _flagged(case: Case, guesses: list[LevelGuess]) -> Case:
+    if all(g.level is None for g in guesses):
+        text = f"Vertebrae could not be named: {guesses[0].reason}. Check their levels."
         case = case.flagged(QualityFlag("level_unknown", text))
-    elif doubts := [g.reason for g in levels if g.uncertain]:
+    elif doubts := [g.reason for g in guesses if g.uncertain]:
         case = case.flagged(QualityFlag("level_uncertain", f"Vertebra levels are uncertain: {doubts[0]}."))
     if not any(s in case.images for s in (Sequence.T1, Sequence.STIR, Sequence.T2FS)):
         text = "Neither T1 nor STIR was given; marrow lesions can be missed on the sequences at hand."
