@@ -10,6 +10,7 @@ from scipy import ndimage
 from torch.nn import functional
 from torch.utils.data import IterableDataset, get_worker_info
 
+from spondyl.models.study_inputs import Slot
 from spondyl.training.anatomies import MALIGNANT, list_anatomies, load_anatomy
 from spondyl.training.lesion_synthesis import make_lesion_patch
 from spondyl.training.loop import LoopSettings, fit
@@ -17,7 +18,7 @@ from spondyl.training.losses import IGNORED, soft_dice_loss
 from spondyl.training.networks import LesionUNet
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
 FOUND_SHARE = 0.3
@@ -45,7 +46,7 @@ class LesionPatches(IterableDataset):
         Where a resumed run stands, so that it sees new patches.
     """
 
-    def __init__(self, folder: Path, seed: int, firststep: int) -> None:
+    def __init__(self, folder: Path, seed: int, first_step: int) -> None:
         self.folder, self.seed, self.first_step = folder, seed, first_step
 
     def __iter__(self) -> Iterator[tuple[torch.Tensor, ...]]:
@@ -90,7 +91,7 @@ def train_lesions(anatomies: Path, out: Path, settings: LoopSettings, network: t
     """
 
     def objective(
-        model: torch.nn.Module, batch: tuple[torch.Tensor, ...], _step: int
+        model: torch.nn.Module, batch: tuple[torch.Tensor, ...], step: int
     ) -> tuple[torch.Tensor, dict[str, float]]:
         channels, facts, target, weight = batch
         target = target.long()
@@ -101,6 +102,45 @@ def train_lesions(anatomies: Path, out: Path, settings: LoopSettings, network: t
 
     stream = lambda step: LesionPatches(anatomies, settings.seed, step)  # noqa: E731
     return fit(network or LesionUNet(), stream, objective, out, settings)
+
+
+@torch.no_grad()
+def start_from_spine(network: LesionUNet, weights: Mapping[str, torch.Tensor], *, head: slice | None = None) -> None:
+    """Start a lesion network where a spine network of the same width stands.
+
+    Each slot is first looked at as the spine network looks at its one image; what is told of the study starts at
+    nothing.
+
+    Parameters
+    ----------
+    network : LesionUNet
+        Takes the weights.
+    weights : mapping of str to Tensor
+        State of a `spondyl.training.networks.SpineUNet`.
+    head : slice, optional
+        Rows of its output that stand for normal, benign and malignant, if it had any.
+    """
+    own = network.state_dict()
+    for name, value in weights.items():
+        if name in own and own[name].shape == value.shape:
+            own[name].copy_(value)
+    n_seen = own["edge.0.weight"].shape[1] - network.n_input
+    own["stem.weight"].mul_(0.3)
+    own["edge.0.weight"][:, :n_seen] = weights["edge.0.weight"][:, :n_seen]
+    for slot in range(len(Slot)):
+        scaled, local = weights["stem.weight"][:, :4], weights["stem.weight"][:, 4:8]
+        own["stem.weight"][:, 4 * slot : 4 * slot + 4] = SLOT_GAIN * (local + scaled / 2)
+        own["edge.0.weight"][:, n_seen + slot] = SLOT_GAIN * weights["edge.0.weight"][:, n_seen + 1]
+    own["code.weight"].zero_()
+    own["code.bias"].copy_(weights["code.bias"] + weights["code.weight"].mean(1))
+    if head is not None:
+        own["out.weight"].copy_(weights["out.weight"][head])
+        own["out.bias"].copy_(weights["out.bias"][head])
+
+
+SLOT_GAIN = 0.8
+"""Gain of a slot relative to the locally scaled channel of the spine network: two or three of them add up. Chosen by
+us."""
 
 
 def lesion_loss(logits: torch.Tensor, target: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:

@@ -132,7 +132,7 @@ class LesionUNet(ThickSliceUNet):
         Width of the full-resolution head.
     """
 
-    def __init__(self, channels: Sequence[int] = (24, 48, 72, 96, 128), head: int = 12) -> None:
+    def __init__(self, channels: Sequence[int] = (32, 64, 96, 128, 160), head: int = 16) -> None:
         super().__init__(N_CHANNELS, N_FACTS, LESION_SHARES, channels, head)
 
 
