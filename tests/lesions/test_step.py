@@ -1,49 +1,74 @@
-"""Candidates come from probabilities: where, how large, how likely, and in which vertebra."""
+"""Candidates come from probabilities: where, how large, how likely, in which vertebra and compartment."""
 
 from __future__ import annotations
+
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
+from fakes import GrayLesionNetwork
 from spondyl.core import Case, Grid, Image, LabelMap, Sequence, SettingsError, Structure, Vertebra
 from spondyl.lesions import LesionSettings, find_lesions
 
 GRID = Grid((16, 120, 60), np.array([[4.0, 0, 0, -30], [0, 0, 1.5, -40], [0, -1.5, 0, 90], [0, 0, 0, 1]]))
 BODIES_MM = {1: (0.0, 0.0, 55.0), 2: (0.0, 0.0, 15.0), 3: (0.0, 0.0, -25.0)}
 LEVELS = {1: "L2", 2: "L3", 3: "L4"}
-BIG, SMALL, EPIDURAL, MUSCLE = (0.0, 0.0, 55.0), (6.0, 2.0, 15.0), (0.0, 23.0, -5.0), (0.0, 40.0, 15.0)
+BIG, SMALL, EPIDURAL, MUSCLE = (0.0, 0.0, 55.0), (6.0, 2.0, 15.0), (0.0, 23.0, -5.0), (0.0, 42.0, 15.0)
 
 
-def _places():
-    return GRID.ijk_to_lps(np.moveaxis(np.indices(GRID.shape), 0, -1))
+def _places(grid=GRID):
+    return grid.ijk_to_lps(np.moveaxis(np.indices(grid.shape), 0, -1))
 
 
-def _ball(center, radius):
-    return np.linalg.norm(_places() - center, axis=-1) < radius
+def _ball(center, radius, grid=GRID):
+    return np.linalg.norm(_places(grid) - center, axis=-1) < radius
 
 
 def _vertebra(number):
     return Vertebra(number, LEVELS[number], 0.9, False, "", BODIES_MM[number], 30000.0, 0.9)
 
 
-def _case(spots, *, images=(Sequence.T1, Sequence.DWI)):
-    """Three bodies like boxes, and spots: {(center, radius): (malignant, benign)}."""
+def _case(*, images=(Sequence.T1, Sequence.STIR)):
+    """Three bodies like boxes, and a canal behind them."""
     instances = np.zeros(GRID.shape, np.uint16)
     for number, center in BODIES_MM.items():
         instances[(np.abs(_places() - center) <= (20, 15, 13)).all(-1)] = number
-    malignant, benign = np.zeros(GRID.shape, np.float32), np.zeros(GRID.shape, np.float32)
-    for (center, radius), (m, b) in spots.items():
-        where = _ball(center, radius)
-        malignant[where], benign[where] = m, b
     structures = np.where(instances > 0, Structure.BODY, Structure.BACKGROUND)
     structures[(np.abs(_places() - (0, 23, 15)) <= (10, 8, 60)).all(-1)] = Structure.CANAL
     return Case(
         "case-0a1b2c3d",
-        {s: Image(np.zeros(GRID.shape), GRID, s) for s in images},
+        {s: Image(np.ones(GRID.shape), GRID, s) for s in images},
         vertebrae=tuple(_vertebra(n) for n in BODIES_MM),
         labels={"structures": LabelMap(structures, GRID), "vertebrae": LabelMap(instances, GRID)},
-        maps={"malignant": Image(malignant, GRID), "benign": Image(benign, GRID)},
+        maps={"uncertainty": Image(np.full(GRID.shape, 0.1), GRID)},
     )
+
+
+class _Spots(GrayLesionNetwork):
+    """Sees the given spots, whatever it is shown: {(center, radius): (malignant, benign)}."""
+
+    card = replace(GrayLesionNetwork.card, spacing_mm=(4.0, 1.5, 1.5))
+
+    def __init__(self, spots):
+        self.spots = spots
+
+    def predict(self, channels, facts):
+        out = np.zeros((3, *channels.shape[1:]), np.float32)
+        for (center, radius), (malignant, benign) in self.spots.items():
+            where = _ball(center, radius, self.grid)
+            out[1][where], out[2][where] = benign, malignant
+        out[0] = 1 - out[1] - out[2]
+        return out
+
+
+def _found(spots, *, case=None, settings=None):
+    from spondyl.models.study import study_of
+
+    network = _Spots(spots)
+    case = case or _case()
+    network.grid = study_of(case, network.card).grid
+    return find_lesions(case, settings or LesionSettings(views=1), network=network)
 
 
 def _volume(radius):
@@ -51,9 +76,10 @@ def _volume(radius):
 
 
 def test_each_candidate_lies_in_its_vertebra_most_suspicious_first():
-    case = find_lesions(_case({(BIG, 9): (0.1, 0.8), (SMALL, 8): (0.75, 0.2)}), LesionSettings())
+    case = _found({(BIG, 9): (0.1, 0.8), (SMALL, 8): (0.75, 0.2)})
     assert [x.level for x in case.lesions] == ["L3", "L2"]
     assert [x.vertebra_instance for x in case.lesions] == [2, 1]
+    assert {x.compartment for x in case.lesions} == {"bone"}
     for lesion, place, radius in zip(case.lesions, (SMALL, BIG), (8, 9), strict=True):
         np.testing.assert_allclose(lesion.centroid_lps_mm, place, atol=1.0)
         assert lesion.volume_mm3 == pytest.approx(_volume(radius), rel=0.12)
@@ -63,7 +89,7 @@ def test_each_candidate_lies_in_its_vertebra_most_suspicious_first():
 
 
 def test_probabilities_sum_to_one_and_uncertainty_is_their_entropy():
-    case = find_lesions(_case({(BIG, 9): (0.3, 0.4), (SMALL, 8): (0.95, 0.0)}), LesionSettings())
+    case = _found({(BIG, 9): (0.3, 0.4), (SMALL, 8): (0.95, 0.0)})
     sure, unsure = case.lesions
     for lesion in case.lesions:
         assert sum(lesion.probabilities.values()) == pytest.approx(1)
@@ -76,58 +102,78 @@ def test_probabilities_sum_to_one_and_uncertainty_is_their_entropy():
 
 @pytest.mark.parametrize(
     ("change", "count"),
-    [({}, 2), ({"threshold": 0.85}, 1), ({"min_probability": 0.8}, 1), ({"min_volume_mm3": 1500.0}, 1)],
+    [({}, 2), ({"seed": 0.8}, 1), ({"min_volume_mm3": 1500.0}, 1), ({"threshold": 0.9, "seed": 0.95}, 0)],
 )
 def test_thresholds_decide_what_is_reported(change, count):
-    case = find_lesions(_case({(BIG, 9): (0.7, 0.2), (SMALL, 6): (0.7, 0.05)}), LesionSettings(**change))
+    case = _found({(BIG, 9): (0.7, 0.2), (SMALL, 6): (0.7, 0.05)}, settings=LesionSettings(views=1, **change))
     assert len(case.lesions) == count
     assert case.labels["lesions"].array.max() == count
 
 
-def test_without_a_marrow_sequence_more_is_asked_of_a_candidate():
-    case = _case({(BIG, 9): (0.4, 0.1)})
-    image = next(iter(case.images.values()))
+def test_of_t2_alone_more_is_asked_than_of_other_series():
+    spots = {(BIG, 9): (0.65, 0.0)}
+    settings = LesionSettings(views=1, seed=0.6, seed_t2_alone=0.7)
     counts = [
-        len(find_lesions(case.with_(images={s: image}), LesionSettings()).lesions) for s in (Sequence.T1, Sequence.T2)
+        len(_found(spots, case=_case(images=(s,)), settings=settings).lesions) for s in (Sequence.T1, Sequence.T2)
     ]
     assert counts == [1, 0]
 
 
-def test_bone_and_canal_are_searched_and_soft_tissue_is_not():
-    spots = {(EPIDURAL, 6): (0.9, 0.0), (MUSCLE, 8): (0.9, 0.0)}
-    case = find_lesions(_case(spots), LesionSettings())
-    (epidural,) = case.lesions
-    np.testing.assert_allclose(epidural.centroid_lps_mm, EPIDURAL, atol=1.5)
-    assert (epidural.level, epidural.vertebra_instance) == (None, None)
-    assert case.maps["saliency"].array[_ball(MUSCLE, 8)].max() == 0
+def test_the_canal_is_searched_and_soft_tissue_far_from_bone_is_not():
+    case = _found({(EPIDURAL, 6): (0.9, 0.0), (MUSCLE, 5): (0.9, 0.0)})
+    (lesion,) = case.lesions
+    np.testing.assert_allclose(lesion.centroid_lps_mm, EPIDURAL, atol=1.5)
+    assert (lesion.level, lesion.vertebra_instance) == (None, None)
+    assert lesion.compartment in ("epidural", "intradural")
+    assert case.maps["saliency"].array[_ball(MUSCLE, 5)].max() == 0
 
 
-def test_a_candidate_in_bone_and_canal_belongs_to_the_vertebra():
-    case = find_lesions(_case({((0.0, 14.0, -25.0), 9): (0.9, 0.0)}), LesionSettings())
-    assert [x.level for x in case.lesions] == ["L4"]
+def test_a_candidate_in_bone_and_canal_belongs_to_the_vertebra_and_tells_its_epidural_part():
+    (lesion,) = _found({((0.0, 14.0, -25.0), 9): (0.9, 0.0)}).lesions
+    assert (lesion.level, lesion.compartment) == ("L4", "bone")
+    volumes = {m.name: m.value for m in lesion.measurements}
+    assert 0.1 * lesion.volume_mm3 < volumes["epidural_volume"] < 0.5 * lesion.volume_mm3
+
+
+def test_one_lesion_across_two_vertebrae_says_so():
+    spots = {((0.0, 12.0, 55.0), 9): (0.9, 0.0), ((0.0, 12.0, 15.0), 9): (0.9, 0.0), ((0.0, 19.0, 35.0), 16): (0.9, 0)}
+    (lesion,) = _found(spots).lesions
+    assert {m.name: m.value for m in lesion.measurements}["vertebrae_involved"] == 2
 
 
 def test_small_candidates_are_said_to_be_unreliable():
-    small = find_lesions(_case({(SMALL, 5): (0.9, 0.0)}), LesionSettings())
+    small = _found({(SMALL, 5): (0.9, 0.0)})
     assert small.lesions[0].volume_mm3 < 1000
     assert [f.code for f in small.quality] == ["small_candidates"]
-    large = find_lesions(_case({(BIG, 9): (0.9, 0.0)}), LesionSettings())
-    assert large.quality == ()
+    assert _found({(BIG, 9): (0.9, 0.0)}).quality == ()
 
 
-def test_the_sequences_looked_at_leave_out_diffusion():
-    case = find_lesions(_case({(BIG, 9): (0.9, 0.0)}), LesionSettings())
-    assert case.lesions[0].sequences_used == ("T1",)
+def test_doubt_of_the_lesion_network_raises_the_uncertainty_map():
+    case = _found({(BIG, 9): (0.4, 0.3)})
+    doubt = case.maps["uncertainty"].array
+    assert doubt[_ball(BIG, 6)].min() > 0.9
+    assert doubt[_ball((0.0, 0.0, -25.0), 6)].max() == pytest.approx(0.1)
+
+
+def test_the_sequences_looked_at_are_told():
+    assert _found({(BIG, 9): (0.9, 0.0)}).lesions[0].sequences_used == ("T1", "STIR")
 
 
 def test_no_probability_gives_no_lesion_and_an_empty_map():
-    case = find_lesions(_case({}), LesionSettings())
+    case = _found({})
     assert case.lesions == ()
     assert not case.labels["lesions"].array.any()
     assert case.maps["saliency"].array.max() == 0
 
 
-@pytest.mark.parametrize("change", [{"threshold": 0.0}, {"min_probability": 1.2}, {"min_volume_mm3": -1.0}])
+def test_without_a_series_that_the_network_knows_nothing_is_sought_and_it_is_said():
+    case = find_lesions(_case(images=(Sequence.PD,)), LesionSettings(), network=GrayLesionNetwork())
+    assert case.lesions == ()
+    assert [f.code for f in case.quality] == ["no_lesion_sequence"]
+    assert case.history[-1].name == "lesions"
+
+
+@pytest.mark.parametrize("change", [{"threshold": 0.0}, {"seed": 1.2}, {"min_volume_mm3": -1.0}, {"views": 3}])
 def test_settings_out_of_range_are_refused(change):
     with pytest.raises(SettingsError, match="lesions wants"):
         LesionSettings(**change)
