@@ -6,7 +6,7 @@ as they were acquired; thinner ones are averaged, axial and coronal stacks are r
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from scipy import ndimage
@@ -19,14 +19,29 @@ if TYPE_CHECKING:
     from spondyl.models.card import ModelCard
 
 
-def working_grid(grid: Grid, card: ModelCard) -> Grid:
+class WorkingSpace(NamedTuple):
+    """Where a network works, for whoever has no model card yet.
+
+    Parameters
+    ----------
+    spacing_mm : tuple of float
+        Spacing to the left, inferior and posterior.
+    slice_range_mm : tuple of float
+        Slice spacings that are kept.
+    """
+
+    spacing_mm: tuple[float, float, float]
+    slice_range_mm: tuple[float, float]
+
+
+def working_grid(grid: Grid, card: ModelCard | WorkingSpace) -> Grid:
     """Give the grid on which a network looks at an image.
 
     Parameters
     ----------
     grid : Grid
         The image's own grid.
-    card : ModelCard
+    card : ModelCard or WorkingSpace
         Tells spacing and the range of slice spacings.
 
     Returns

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import tomllib
 import warnings
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import torch
 from torch import nn
@@ -21,6 +21,8 @@ from spondyl.training.tables import toml_text
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
+
+Network = TypeVar("Network", bound=nn.Module)
 
 TASK = "Outlines vertebral bodies, posterior elements, discs, canal, cord and sacrum on one MR image"
 
@@ -50,7 +52,7 @@ class _Probabilities(nn.Module):
         return (self.network(image, code) - self.weights.log()).softmax(1)
 
 
-def load_average(checkpoint: Path, network: nn.Module) -> tuple[nn.Module, Mapping[str, Any]]:
+def load_average(checkpoint: Path, network: Network) -> tuple[Network, Mapping[str, Any]]:
     """Load the averaged weights of a checkpoint.
 
     Parameters
@@ -97,23 +99,61 @@ def export_onnx(
     str
         SHA-256 of the file.
     """
+    example = (torch.zeros(1, network.n_input, 8, 64, 64), torch.zeros(1, network.n_code))
+    axes = {2: "left", 3: "inferior", 4: "posterior"}
+    return write_graph(
+        _Probabilities(network, weights),
+        example,
+        path,
+        names=(("image", "code"), ("probabilities",)),
+        axes={"image": axes, "probabilities": axes},
+        half=half,
+    )
+
+
+def write_graph(
+    module: nn.Module,
+    example: tuple[torch.Tensor, ...],
+    path: Path,
+    *,
+    names: tuple[Sequence[str], Sequence[str]],
+    axes: Mapping[str, Mapping[int, str]],
+    half: bool = True,
+) -> str:
+    """Write a module as ONNX, its parameters under their names and not folded into each other.
+
+    Parameters
+    ----------
+    module : Module
+        What is run.
+    example : tuple of Tensor
+        Inputs of any size that the module takes.
+    path : Path
+        File to write.
+    names : pair of sequence of str
+        Names of the inputs and of the outputs.
+    axes : mapping of str to mapping of int to str
+        Axes of inputs and outputs that may have any size.
+    half : bool, optional
+        Store the weights in half precision.
+
+    Returns
+    -------
+    str
+        SHA-256 of the file.
+    """
     import onnx
 
-    example = (torch.zeros(1, network.n_input, 8, 64, 64), torch.zeros(1, network.n_code))
-    names = {
-        "image": {2: "left", 3: "inferior", 4: "posterior"},
-        "probabilities": {2: "left", 3: "inferior", 4: "posterior"},
-    }
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         torch.onnx.export(
-            _Probabilities(network, weights).eval(),
+            module.eval(),
             example,
             str(path),
-            input_names=["image", "code"],
+            input_names=list(names[0]),
             dynamo=False,
-            output_names=["probabilities"],
-            dynamic_axes=names,
+            output_names=list(names[1]),
+            dynamic_axes={name: dict(of) for name, of in axes.items()},
             opset_version=17,
             training=torch.onnx.TrainingMode.PRESERVE,
         )
@@ -163,10 +203,76 @@ def write_model(checkpoint: Path, folder: Path, *, name: str, version: str, anat
         The card.
     """
     network, state = load_average(checkpoint, SpineUNet())
+    seeds = [int(p.stem) for p in list_anatomies(anatomies)]
+    training = {
+        "data": "synthetic patients of spondyl.phantom alone; no real image was seen",
+        "anatomies": len(seeds),
+        "seeds": [min(seeds), max(seeds)],
+        **run_facts(checkpoint, network, state),
+    }
+    return write_spine_model(network, folder, name=name, version=version, training=training)
+
+
+def run_facts(checkpoint: Path, network: nn.Module, state: Mapping[str, Any]) -> dict[str, Any]:
+    """Give what a card says of the run that made a network.
+
+    Parameters
+    ----------
+    checkpoint : Path
+        Of the run.
+    network : Module
+        The network.
+    state : mapping
+        From `load_average`.
+
+    Returns
+    -------
+    dict
+        Steps, hours, settings and number of parameters.
+    """
+    return {
+        "steps": int(state["step"]),
+        "hours": round(float(state["seconds"]) / 3600, 2),
+        "settings": tomllib.loads((checkpoint.parent / SETTINGS_FILE).read_text(encoding="utf-8")),
+        "parameters": sum(p.numel() for p in network.parameters()),
+    }
+
+
+def write_spine_model(
+    network: ThickSliceUNet,
+    folder: Path,
+    *,
+    name: str,
+    version: str,
+    training: Mapping[str, Any],
+    limits: Sequence[str] = LIMITS,
+    measured: Mapping[str, Any] | None = None,
+) -> Path:
+    """Write a network that outlines structures, as a graph with its card.
+
+    Parameters
+    ----------
+    network : ThickSliceUNet
+        In evaluation mode.
+    folder : Path
+        Where card and graph are written.
+    name, version : str
+        Of the model.
+    training : mapping
+        What it was trained on, and how.
+    limits : sequence of str, optional
+        What it must not be used for.
+    measured : mapping, optional
+        Figures, and the data they were measured on.
+
+    Returns
+    -------
+    Path
+        The card.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     graph = folder / f"{name}.onnx"
     digest = export_onnx(network, graph)
-    seeds = [int(p.stem) for p in list_anatomies(anatomies)]
     table = {
         "card_version": CARD_VERSION,
         "model": {"name": name, "version": version, "task": TASK, "weights": graph.name, "sha256": digest},
@@ -174,22 +280,12 @@ def write_model(checkpoint: Path, folder: Path, *, name: str, version: str, anat
             "channels": ["robustly scaled intensity", "intensity relative to its neighborhood", "kind of contrast"],
             "spacing_mm": [sum(SLICE_MM) / 2, IN_PLANE_MM, IN_PLANE_MM],
             "slice_range_mm": list(SLICE_MM),
-            "multiple": list(SpineUNet.multiple),
+            "multiple": list(network.multiple),
         },
-        "output": {
-            "structures": [s.name.lower() for s in Structure],
-            "lesion_classes": [],
-        },
-        "training": {
-            "data": "synthetic patients of spondyl.phantom alone; no real image was seen",
-            "anatomies": len(seeds),
-            "seeds": [min(seeds), max(seeds)],
-            "steps": int(state["step"]),
-            "hours": round(float(state["seconds"]) / 3600, 2),
-            "settings": tomllib.loads((checkpoint.parent / SETTINGS_FILE).read_text(encoding="utf-8")),
-            "parameters": sum(p.numel() for p in network.parameters()),
-        },
-        "limits": LIMITS,
+        "output": {"structures": [s.name.lower() for s in Structure], "lesion_classes": []},
+        "training": training,
+        **({"measured": measured} if measured else {}),
+        "limits": list(limits),
     }
     card = folder / f"{name}.toml"
     card.write_text(toml_text(table), encoding="utf-8")

@@ -55,6 +55,18 @@ def launcher(*, devices: str, nodes: int, precision: str) -> Any:
     return Fabric(accelerator="auto", devices=devices, num_nodes=nodes, precision=precision)  # type: ignore[arg-type]
 
 
+def is_main_process() -> bool:
+    """Say whether this process writes what all of them made.
+
+    Returns
+    -------
+    bool
+        True for one of the processes that train together.
+    """
+    group = torch.distributed
+    return not (group.is_available() and group.is_initialized()) or group.get_rank() == 0
+
+
 class SingleDevice:
     """The part of Lightning Fabric that one device needs; checkpoints are the same.
 

@@ -1,0 +1,192 @@
+"""`spondyl train`: networks for your own patients. This module reads the data; the training knows no files."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from spondyl.training.finetune import FinetuneSettings, Origin
+    from spondyl.training.volumes import WorkingVolume
+
+NOTHING = "none"
+"""Word for a network that starts from random weights."""
+
+train = typer.Typer(
+    help="Train networks on your own annotated images. Needs the extra `train`.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+)
+
+
+@train.callback()
+def _root() -> None:
+    """Train networks on your own annotated images. Needs the extra `train`."""
+
+
+@train.command("segmentation")
+def segmentation(  # noqa: PLR0913 - every option is an argument
+    *,
+    data: Annotated[
+        Path, typer.Option("--data", metavar="FOLDER|TABLE", help="Annotated images: a folder, or a CSV or TOML table.")
+    ],
+    out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Folder of the run; a run in it goes on.")],
+    start: Annotated[
+        str, typer.Option("--from", metavar="NAME|FILE", help=f"Weights to start from; {NOTHING} for random ones.")
+    ] = "spine",
+    name: Annotated[str, typer.Option("--name", help="Name of the model.")] = "mine",
+    folds: Annotated[int, typer.Option("--folds", min=0, help="Folds of the cross-validation by patient.")] = 5,
+    final: Annotated[bool, typer.Option(help="Train on all images after the folds.")] = True,
+    freeze: Annotated[
+        str, typer.Option("--freeze", metavar="PART", help="Keep none or the encoder as it is.")
+    ] = "none",
+    keep: Annotated[
+        float, typer.Option("--keep", min=0, help="Weight of keeping what is known of structures not outlined.")
+    ] = 0.5,
+    steps: Annotated[int, typer.Option("--steps", min=1, help="Optimizer steps of each network.")] = 1000,
+    batch_size: Annotated[int, typer.Option("--batch-size", min=1, help="Patches a step.")] = 2,
+    learning_rate: Annotated[float, typer.Option("--learning-rate", help="Until it falls at the end.")] = 3e-4,
+    seed: Annotated[int, typer.Option("--seed", min=0, help="Of folds, patches and network.")] = 1,
+    workers: Annotated[int, typer.Option("--workers", min=0, help="Processes that make patches.")] = 1,
+    precision: Annotated[str, typer.Option("--precision", help="As Lightning Fabric names it.")] = "bf16-mixed",
+    devices: Annotated[str, typer.Option("--devices", help="Devices on each node, as Fabric names them.")] = "auto",
+    nodes: Annotated[int, typer.Option("--nodes", min=1, help="Machines that train together.")] = 1,
+    preset: Annotated[str, typer.Option("--preset", help="Size of a new network: standard or tiny.")] = "standard",
+) -> None:
+    """Train the network that outlines the spine, measure it by patient, and write it with its card.
+
+    Parameters
+    ----------
+    data : Path
+        Annotated images.
+    out : Path
+        Folder of the run.
+    start : str
+        Weights to start from.
+    name : str
+        Of the model.
+    folds : int
+        Of the cross-validation by patient.
+    final : bool
+        Whether a network is trained on all images.
+    freeze : str
+        What stays as it is.
+    keep : float
+        Weight of keeping what is known.
+    steps, batch_size : int
+        Of the optimizer.
+    learning_rate : float
+        Of the optimizer.
+    seed, workers : int
+        Of the stream of patches.
+    precision, devices : str
+        Of the machine.
+    nodes : int
+        Machines.
+    preset : str
+        Size of a new network.
+    """
+    settings_class, train_on_images = _needed("finetune", "FinetuneSettings", "train_on_images")
+    settings: FinetuneSettings = settings_class(
+        steps=steps,
+        batch_size=batch_size,
+        learning_rate=learning_rate,
+        workers=workers,
+        seed=seed,
+        precision=precision,
+        devices=devices,
+        nodes=nodes,
+        folds=folds,
+        final=final,
+        freeze=freeze,
+        keep=keep,
+        preset=preset,
+    )
+    _show_progress()
+    card = train_on_images(annotated_volumes(data), out, settings, origin=origin_of(start), name=name)
+    typer.echo(f"model: {card}")
+
+
+def _needed(module: str, *names: str) -> list[Any]:
+    """Import parts of the training, or say what to install."""
+    from importlib import import_module
+
+    from spondyl.core import SettingsError
+
+    try:
+        found = import_module(f"spondyl.training.{module}")
+    except ImportError as error:
+        msg = f"training needs {error.name}, which is not installed; install the extra: pip install 'spondyl[train]'"
+        raise SettingsError(msg) from error
+    return [getattr(found, name) for name in names]
+
+
+def _show_progress() -> None:
+    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
+    logging.getLogger("spondyl").setLevel(logging.INFO)
+
+
+def origin_of(start: str) -> Origin:
+    """Find the weights that a network starts from.
+
+    Parameters
+    ----------
+    start : str
+        Name of a network of the package, path of a card, graph, checkpoint or torch file, or `NOTHING`.
+
+    Returns
+    -------
+    Origin
+        The weights, read as data.
+
+    Raises
+    ------
+    ModelError
+        If there are none.
+    """
+    from spondyl.core import ModelError
+    from spondyl.io.weights import packaged_folder
+
+    origin_class, read_weights = *_needed("finetune", "Origin"), *_needed("transfer", "read_weights")
+    if start == NOTHING:
+        return origin_class()
+    packaged = packaged_folder() / f"{start}.toml"
+    path = packaged if packaged.is_file() else Path(start)
+    if not path.is_file():
+        msg = f"weights to start from are wanted as a name (`spondyl models list`) or a file, got {path.name!r}"
+        raise ModelError(msg)
+    return origin_class(path.stem, read_weights(path))
+
+
+def annotated_volumes(data: Path) -> list[WorkingVolume]:
+    """Read annotated images into the space that the network works in.
+
+    Parameters
+    ----------
+    data : Path
+        A folder or table.
+
+    Returns
+    -------
+    list of WorkingVolume
+        In the order of the data.
+
+    Raises
+    ------
+    InputError
+        If an image cannot be used, or two name the same file.
+    """
+    from spondyl.io.annotated import list_annotated, read_annotated
+
+    (read_meanings,) = _needed("partial", "read_meanings")
+    annotated_class, prepare = _needed("volumes", "AnnotatedImage", "prepare")
+    volumes = []
+    for row in list_annotated(data):
+        image, labels = read_annotated(row)
+        meanings = read_meanings(row.meaning)
+        volumes.append(prepare(annotated_class(row.number, row.patient, image, labels, meanings)))
+    return volumes

@@ -1,0 +1,357 @@
+"""Train the network that outlines the spine on annotated images of real patients, and measure it by patient."""
+
+from __future__ import annotations
+
+import copy
+import csv
+import json
+import logging
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+import torch
+from torch.nn import functional
+
+from spondyl.core import ModelError, SettingsError, Structure
+from spondyl.evaluation.segmentation import score_labels
+from spondyl.models.inputs import input_channels
+from spondyl.training.export import load_average, run_facts, write_spine_model
+from spondyl.training.folds import patient_folds
+from spondyl.training.launch import is_main_process
+from spondyl.training.loop import LoopSettings, fit
+from spondyl.training.networks import SpineUNet
+from spondyl.training.partial import keeping_loss, marginal_loss, name_of
+from spondyl.training.transfer import freeze, load_weights, unet_sizes
+from spondyl.training.volumes import VolumePatches
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from spondyl.training.loop import Objective
+    from spondyl.training.volumes import WorkingVolume
+
+_log = logging.getLogger(__name__)
+
+PRESETS = {"standard": ((32, 64, 96, 128, 160), 16), "tiny": ((8, 8, 12, 12, 16), 4)}
+"""Sizes of a network that starts from nothing: widths of its resolutions and of its head."""
+
+FROZEN = {"none": (), "encoder": ("code", "stem", "encoder")}
+"""Parts that stay as they are."""
+
+METRICS_FILE = "metrics.json"
+"""Figures of a fold, or of all of them; written last, so that it says that a fold is done."""
+
+SCORES = ("dice", "surface_dice", "hd95_mm", "assd_mm")
+"""Figures of every structure of every image."""
+
+OWN_LIMITS = [
+    "Research use only, not for clinical diagnosis.",
+    "Trained on the images of one data set: how it fares on other scanners and patients must be measured there.",
+]
+"""What the card of a model says that was trained on a user's data."""
+
+
+@dataclass(frozen=True)
+class FinetuneSettings(LoopSettings):
+    """How long and how to train on annotated images.
+
+    Parameters
+    ----------
+    folds : int
+        Parts of the cross-validation by patient; 0 for none.
+    final : bool
+        Whether a network is trained on all images after the folds.
+    freeze : str
+        One of `FROZEN`.
+    keep : float
+        Weight of keeping, where outlines leave structures open, what the network knew at the start.
+    preset : str
+        One of `PRESETS`; where there are weights to start from, they decide.
+
+    Raises
+    ------
+    SettingsError
+        If a name is not known or a number is out of range.
+    """
+
+    steps: int = 1000
+    learning_rate: float = 3e-4
+    folds: int = 5
+    final: bool = True
+    freeze: str = "none"
+    keep: float = 0.5
+    preset: str = "standard"
+
+    def __post_init__(self) -> None:
+        for name, known in (("freeze", FROZEN), ("preset", PRESETS)):
+            if getattr(self, name) not in known:
+                msg = f"{name} must be {' or '.join(known)}, got {getattr(self, name)!r}"
+                raise SettingsError(msg)
+        if self.steps < 1 or self.batch_size < 1 or self.keep < 0 or not (self.final or self.folds):
+            msg = "steps and batch size must be at least 1, keep at least 0, and folds or a final network be asked for"
+            raise SettingsError(msg)
+
+
+class Origin(NamedTuple):
+    """Where a network starts.
+
+    Parameters
+    ----------
+    name : str
+        What the card says.
+    weights : mapping of str to Tensor, or None
+        From `spondyl.training.transfer.read_weights`; None for random weights.
+    """
+
+    name: str = "random weights"
+    weights: Mapping[str, torch.Tensor] | None = None
+
+
+def new_network(origin: Origin, settings: FinetuneSettings) -> SpineUNet:
+    """Build the network that is trained.
+
+    Parameters
+    ----------
+    origin : Origin
+        Where it starts.
+    settings : FinetuneSettings
+        Its size, unless the weights tell, and what is frozen.
+
+    Returns
+    -------
+    SpineUNet
+        With its first weights.
+
+    Raises
+    ------
+    ModelError
+        If the weights are of another kind of network.
+    """
+    torch.manual_seed(settings.seed)
+    if origin.weights is None:
+        network = SpineUNet(*PRESETS[settings.preset])
+    else:
+        sizes = unet_sizes(origin.weights)
+        if sizes is None:
+            msg = f"{origin.name} is no network that outlines structures, or was exported without its weights' names"
+            raise ModelError(msg)
+        network = SpineUNet(*sizes)
+        left = load_weights(network, origin.weights, source=origin.name)
+        if left:
+            _log.info("not in %s, so learnt anew: %s", origin.name, ", ".join(left))
+    freeze(network, FROZEN[settings.freeze])
+    return network
+
+
+def train_on_images(
+    volumes: Sequence[WorkingVolume], out: Path, settings: FinetuneSettings, *, origin: Origin, name: str
+) -> Path:
+    """Cross-validate by patient, then train on all images; what is finished is kept.
+
+    Parameters
+    ----------
+    volumes : sequence of WorkingVolume
+        The images.
+    out : Path
+        Holds ``fold-1`` and so on, ``final``, ``metrics.json`` and ``metrics.csv`` afterward.
+    settings : FinetuneSettings
+        How long and how.
+    origin : Origin
+        Where networks start.
+    name : str
+        Of the models.
+
+    Returns
+    -------
+    Path
+        Card of the final model, or of the first fold's where no final one was asked for.
+
+    Raises
+    ------
+    InputError
+        If there are too few patients for the folds.
+    """
+    cards, rows = [], []
+    for number, tested in enumerate(patient_folds([v.patient for v in volumes], settings.folds, settings.seed), 1):
+        seen = [v for i, v in enumerate(volumes) if i not in tested]
+        held = [volumes[i] for i in tested]
+        run = Run(f"fold-{number}", seen, held)
+        cards.append(_train(run, out, settings, origin=origin, name=name))
+        rows += [{"fold": number, **row} for row in _rows(out / run.name)]
+    if rows and is_main_process():
+        _write_metrics(out, rows)
+    if settings.final:
+        n_patients = len({v.patient for v in volumes})
+        data = f"{settings.folds}-fold cross-validation by patient: {len(volumes)} images of {n_patients} patients"
+        measured = {"data": data, **_means(rows)} if rows else None
+        cards.insert(0, _train(Run("final", volumes, [], measured), out, settings, origin=origin, name=name))
+    return cards[0]
+
+
+class Run(NamedTuple):
+    """One training among those of a cross-validation.
+
+    Parameters
+    ----------
+    name : str
+        Of its folder.
+    seen, held : sequence of WorkingVolume
+        Images to train on and to measure on.
+    measured : mapping, optional
+        Figures for the card where nothing is held back.
+    """
+
+    name: str
+    seen: Sequence[WorkingVolume]
+    held: Sequence[WorkingVolume]
+    measured: Mapping[str, Any] | None = None
+
+
+def _train(run: Run, out: Path, settings: FinetuneSettings, *, origin: Origin, name: str) -> Path:
+    """Train, measure and export one network; skip what is finished."""
+    folder = out / run.name
+    card = folder / f"{name}.toml"
+    if card.exists() and _finished(folder, settings):
+        _log.info("%s is finished already", run.name)
+        return card
+    network = new_network(origin, settings)
+    objective = _objective(network if origin.weights is not None and settings.keep else None, settings.keep)
+    stream = lambda start: VolumePatches(run.seen, settings.seed, start)  # noqa: E731
+    checkpoint = fit(network, stream, objective, folder, settings)
+    if not is_main_process():
+        return card
+    best, state = load_average(checkpoint, new_network(origin, settings))
+    rows = [row for volume in run.held for row in score_volume(best, volume)]
+    measured = {"data": f"{len(run.held)} images of patients kept aside", **_means(rows)} if rows else run.measured
+    training = {
+        "data": f"{len(run.seen)} annotated images of {len({v.patient for v in run.seen})} patients",
+        "start": origin.name,
+        "outlined": sorted({n for v in run.seen for n in _outlined(v)}),
+        **run_facts(checkpoint, best, state),
+    }
+    limits = [*OWN_LIMITS, *_limits_of(run.seen, origin)]
+    write_spine_model(best, folder, name=name, version="1", training=training, limits=limits, measured=measured)
+    (folder / METRICS_FILE).write_text(json.dumps({"settings": asdict(settings), "images": rows}, indent=1))
+    return card
+
+
+def _finished(folder: Path, settings: FinetuneSettings) -> bool:
+    try:
+        done = json.loads((folder / METRICS_FILE).read_text(encoding="utf-8"))["settings"]
+    except (OSError, ValueError, KeyError):
+        return False
+    return {**done, "folds": 0, "final": True} == {**asdict(settings), "folds": 0, "final": True}
+
+
+def _objective(start: torch.nn.Module | None, keep: float) -> Objective:
+    teacher = None if start is None else copy.deepcopy(start).eval().requires_grad_(requires_grad=False)
+
+    def objective(
+        model: torch.nn.Module, batch: tuple[torch.Tensor, ...], _: int
+    ) -> tuple[torch.Tensor, dict[str, float]]:
+        image, code, target = batch
+        image = image.contiguous(memory_format=torch.channels_last_3d)
+        logits = model(image, code)
+        fitted = marginal_loss(logits, target)
+        if teacher is None:
+            return fitted, {"fit": float(fitted.detach())}
+        with torch.no_grad():
+            known = teacher.to(image.device)(image, code)
+        kept = keeping_loss(logits, known, target)
+        return fitted + keep * kept, {"fit": float(fitted.detach()), "keep": float(kept.detach())}
+
+    return objective
+
+
+@torch.no_grad()
+def probabilities(network: torch.nn.Module, volume: WorkingVolume) -> NDArray[np.float32]:
+    """Run a network on a whole volume.
+
+    Parameters
+    ----------
+    network : Module
+        In evaluation mode.
+    volume : WorkingVolume
+        The volume.
+
+    Returns
+    -------
+    ndarray of float32, shape (9, *volume.array.shape)
+        Probability of each structure.
+    """
+    device = next(network.parameters()).device
+    channels = input_channels(torch.from_numpy(volume.array), volume.spacing_mm)[None]
+    shape = volume.array.shape
+    gaps = [-n % m for n, m in zip(shape, SpineUNet.multiple, strict=True)]
+    padded = functional.pad(channels, (0, gaps[2], 0, gaps[1], 0, gaps[0]), mode="replicate").to(device)
+    found = network(padded, torch.from_numpy(volume.code)[None].to(device)).softmax(1)[0]
+    return found[:, : shape[0], : shape[1], : shape[2]].float().cpu().numpy()
+
+
+def score_volume(network: torch.nn.Module, volume: WorkingVolume) -> list[dict[str, Any]]:
+    """Measure a network on an image it never saw.
+
+    Parameters
+    ----------
+    network : Module
+        In evaluation mode.
+    volume : WorkingVolume
+        The image.
+
+    Returns
+    -------
+    list of dict
+        For each structure, or group of them, that is outlined: the image's number, the structures, and `SCORES` in
+        the working space, over the voxels whose truth is known.
+    """
+    found, rows = probabilities(network, volume), []
+    for number in np.unique(volume.target):
+        if number & 1:
+            continue
+        truth, known = volume.target & ~number == 0, (volume.target & ~number == 0) | (volume.target & number == 0)
+        members = [c for c in range(len(found)) if number >> c & 1]
+        predicted = (found[members].sum(0) > 0.5) & known
+        (score,) = score_labels(
+            truth.astype(np.uint8), predicted.astype(np.uint8), volume.spacing_mm, labels=[1]
+        ).labels
+        figures = {name: round(float(getattr(score, name)), 4) for name in SCORES}
+        rows.append({"image": volume.number, "structures": name_of(int(number)), **figures})
+    return rows
+
+
+def _outlined(volume: WorkingVolume) -> set[str]:
+    return {name_of(int(n)) for n in np.unique(volume.target) if not n & 1}
+
+
+def _limits_of(volumes: Sequence[WorkingVolume], origin: Origin) -> list[str]:
+    outlined = set().union(*(name.split("+") for v in volumes for name in _outlined(v)))
+    if len(outlined) == len(Structure) - 1:
+        return []
+    rest = "the rest means nothing" if origin.weights is None else "the rest is as its start knew it"
+    return [f"Learnt from {', '.join(sorted(outlined))} alone; {rest}."]
+
+
+def _rows(folder: Path) -> list[dict[str, Any]]:
+    if not is_main_process():
+        return []
+    return list(json.loads((folder / METRICS_FILE).read_text(encoding="utf-8"))["images"])
+
+
+def _means(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Mean Dice of each structure over images."""
+    by_name: dict[str, list[float]] = {}
+    for row in rows:
+        by_name.setdefault(row["structures"], []).append(row["dice"])
+    return {"dice_mean": {name: round(float(np.mean(values)), 4) for name, values in sorted(by_name.items())}}
+
+
+def _write_metrics(out: Path, rows: Sequence[Mapping[str, Any]]) -> None:
+    with (out / "metrics.csv").open("w", newline="", encoding="utf-8") as stream:
+        writer = csv.DictWriter(stream, list(rows[0]))
+        writer.writeheader()
+        writer.writerows(rows)
+    (out / METRICS_FILE).write_text(json.dumps({**_means(rows), "images": list(rows)}, indent=1), encoding="utf-8")
