@@ -12,15 +12,18 @@ from spondyl.core.geometry import Grid
 from spondyl.phantom.canal import paint_canal
 from spondyl.phantom.canvas import Canvas
 from spondyl.phantom.centerline import centerline, column_frame
-from spondyl.phantom.pathology import LesionTruth, paint_lesions
+from spondyl.phantom.pathology import LesionTruth, collapse_bodies, paint_lesions, plan_lesions
 from spondyl.phantom.person import Person, sample_person
 from spondyl.phantom.skeleton import instance_numbers, paint_bones
 from spondyl.phantom.spine import sample_spine
 from spondyl.phantom.surroundings import paint_surroundings
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from numpy.typing import NDArray
 
+    from spondyl.phantom.pathology import LesionKind
     from spondyl.phantom.vertebra import VertebraShape
 
 REGIONS = {
@@ -103,7 +106,7 @@ def build_anatomy(
     region: str = "lumbar",
     spacing_mm: tuple[float, float, float] = (2.0, 1.0, 1.0),
     extent_mm: tuple[float, float, float] = (88.0, 312.0, 256.0),
-    lesions: str = "mixed",
+    lesions: str | Iterable[tuple[str, LesionKind]] = "mixed",
     age_years: float | None = None,
 ) -> Anatomy:
     """Make one patient.
@@ -118,8 +121,9 @@ def build_anatomy(
         Voxel size to the left, inferior and posterior.
     extent_mm : tuple of float, optional
         Size of the field.
-    lesions : str, optional
-        ``"mixed"``, ``"malignant"``, ``"benign"`` or ``"none"``.
+    lesions : str or iterable of (str, LesionKind), optional
+        ``"mixed"`` (all kinds, enriched), ``"malignant"``, ``"benign"``, ``"prevalence"`` (as frequent as published),
+        ``"none"``, or level and kind of each lesion.
     age_years : float, optional
         Age in years, from 2 to 105; drawn from the seed where it is None.
 
@@ -131,16 +135,19 @@ def build_anatomy(
     Raises
     ------
     SettingsError
-        If the region is not known, or the age out of range.
+        If the region or the lesions are not known, or the age is out of range.
     """
     if region not in REGIONS:
         msg = f"a region is one of {', '.join(REGIONS)}; got {region!r}"
         raise SettingsError(msg)
     body, surface, who = (np.random.default_rng([seed, part]) for part in (1, 2, 4))
-    person = sample_person(who, lesions=lesions, age_years=age_years)
+    person = sample_person(who, malignant=lesions == "malignant", age_years=age_years)
     top, floor_range = REGIONS[region]
     shapes = sample_spine(body, top=top, person=person)
     grid = _place_grid(body, shapes, floor_range, spacing_mm, extent_mm)
+    sick, breaking = (np.random.default_rng([seed, part]) for part in (3, 5))
+    plan = plan_lesions(sick, _in_view(grid, shapes), lesions, person)
+    shapes = collapse_bodies(breaking, shapes, plan)
     canvas = Canvas.blank(grid, surface, roughness_mm=body.uniform(0.2, 0.75))
     line = centerline(body, shapes)
     frame = column_frame(canvas, line, shapes)
@@ -148,10 +155,16 @@ def build_anatomy(
     conus = [s.level for s in shapes].index("L1") + body.normal(0, 0.6)
     paint_canal(surface, canvas, line, frame, conus)
     paint_bones(body, canvas, shapes)
-    truths = paint_lesions(np.random.default_rng([seed, 3]), canvas, shapes, lesions)
+    truths = paint_lesions(sick, canvas, shapes, plan)
     return Anatomy(
         grid, canvas.tissue, canvas.structure, canvas.instance, canvas.lesion, _visible(canvas, shapes), truths, person
     )
+
+
+def _in_view(grid: Grid, shapes: list[VertebraShape]) -> list[VertebraShape]:
+    """Vertebrae whose center lies in the field of view."""
+    last = np.asarray(grid.shape) - 1
+    return [s for s in shapes if ((at := grid.lps_to_ijk(s.center_lps_mm)) >= 0).all() and (at <= last).all()]
 
 
 def _place_grid(

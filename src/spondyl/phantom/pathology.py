@@ -1,79 +1,54 @@
-"""What can be wrong in a vertebra: tumors and the common mimics, painted into a finished anatomy.
+"""What is wrong in a patient's spine: bodies collapse, hardware and lesions are painted, and the truth is written down.
 
-Appearance follows from the tissues painted here and `spondyl.phantom.relaxation`; places and shares follow published
-series: metastases begin in the back of the body (Algra 1992, doi 10.1148/radiographics.12.1.1734475), hemangiomas
-occur in 28 % and focal fat in 13 % of adults (Kasch 2019, doi 10.1007/s00586-019-05928-z).
+What lies where is chosen in `spondyl.phantom.lesion_plan`; how it looks follows from the tissues that `tumors`,
+`mimics`, `intradural` and `treatment` paint, and their MR properties.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from enum import StrEnum
+from dataclasses import dataclass, replace
+from functools import partial
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from spondyl.core import SettingsError, Structure
-from spondyl.phantom.bones import body_distance
-from spondyl.phantom.canvas import smooth_noise
+from spondyl.phantom import intradural, mimics, treatment, tumors
+from spondyl.phantom.kinds import CLASS_OF_KIND, MALIGNANT, Compartment, LesionClass, LesionKind, compartment_of
+from spondyl.phantom.lesion_plan import Plan, PlannedLesion, make_plan
+from spondyl.phantom.site import Site
+from spondyl.phantom.skeleton import instance_numbers
+from spondyl.phantom.spine import collapsed, with_collapse
 from spondyl.phantom.tissue import Tissue
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
-    from numpy.typing import NDArray
-
-    from spondyl.phantom.canvas import Box, Canvas, Field
+    from spondyl.phantom.canvas import Canvas
+    from spondyl.phantom.person import Person
     from spondyl.phantom.vertebra import VertebraShape
 
+EPIDURAL_MM3, PARASPINAL_MM3 = 30.0, 100.0
+"""Volume in the canal and in soft tissue, in mm³, from which a lesion counts as growing there. Chosen by us."""
 
-class LesionKind(StrEnum):
-    """What a lesion is."""
+TOUCHED_MM3 = 30.0
+"""Volume in a vertebra, in mm³, from which a lesion counts as involving it. Chosen by us."""
 
-    LYTIC = "lytic metastasis"
-    SCLEROTIC = "sclerotic metastasis"
-    MIXED = "mixed metastasis"
-    DIFFUSE = "diffuse infiltration"
-    PATHOLOGICAL_FRACTURE = "pathological fracture"
-    HEMANGIOMA = "hemangioma"
-    HEMANGIOMA_ATYPICAL = "atypical hemangioma"
-    FATTY = "focal fatty marrow"
-    RED_MARROW = "red marrow island"
-    BONE_ISLAND = "bone island"
-    MODIC_1 = "Modic 1 endplate change"
-    MODIC_2 = "Modic 2 endplate change"
-    MODIC_3 = "Modic 3 endplate change"
-    SCHMORL = "Schmorl node"
-    OSTEOPOROTIC_FRACTURE = "osteoporotic fracture"
+MAX_LESIONS = 255
+"""Labels that the lesion map can hold."""
 
-
-MALIGNANT = frozenset(
-    {LesionKind.LYTIC, LesionKind.SCLEROTIC, LesionKind.MIXED, LesionKind.DIFFUSE, LesionKind.PATHOLOGICAL_FRACTURE}
-)
-
-_MALIGNANT_SHARES = {
-    LesionKind.LYTIC: 0.5,
-    LesionKind.SCLEROTIC: 0.22,
-    LesionKind.MIXED: 0.18,
-    LesionKind.PATHOLOGICAL_FRACTURE: 0.1,
-}
-_BENIGN_SHARES = {
-    LesionKind.HEMANGIOMA: 0.2,
-    LesionKind.HEMANGIOMA_ATYPICAL: 0.06,
-    LesionKind.FATTY: 0.14,
-    LesionKind.RED_MARROW: 0.08,
-    LesionKind.BONE_ISLAND: 0.05,
-    LesionKind.MODIC_1: 0.12,
-    LesionKind.MODIC_2: 0.15,
-    LesionKind.MODIC_3: 0.03,
-    LesionKind.SCHMORL: 0.1,
-    LesionKind.OSTEOPOROTIC_FRACTURE: 0.07,
-}
-
-DIFFUSE_SHARE = 0.06
-"""Share of malignant patients whose whole marrow is infiltrated. Chosen by us."""
-
-_BONE = (Structure.BODY, Structure.CORTEX, Structure.POSTERIOR, Structure.S1, Structure.SACRUM)
+__all__ = [
+    "CLASS_OF_KIND",
+    "MALIGNANT",
+    "Compartment",
+    "LesionClass",
+    "LesionKind",
+    "LesionTruth",
+    "collapse_bodies",
+    "paint_lesions",
+    "plan_lesions",
+]
 
 
 @dataclass(frozen=True)
@@ -86,12 +61,18 @@ class LesionTruth:
         Its number in the lesion map.
     kind : LesionKind
         What it is.
+    lesion_class : LesionClass
+        What a reader would call it.
     malignant : bool
-        Whether it is a tumor that spreads.
+        Whether it is a malignant tumor.
+    compartment : Compartment
+        Where it grows from.
     level : str
-        Level it lies in.
+        Level it grows from; the upper one of a disc's two.
     instance : int
         That vertebra's number.
+    instances : tuple of int
+        Numbers of all vertebrae whose bone it involves; that of `instance` alone where it lies outside bone.
     volume_mm3 : float
         Painted volume.
     epidural, paraspinal : bool
@@ -100,309 +81,214 @@ class LesionTruth:
 
     label: int
     kind: LesionKind
+    lesion_class: LesionClass
     malignant: bool
+    compartment: Compartment
     level: str
     instance: int
+    instances: tuple[int, ...]
     volume_mm3: float
     epidural: bool
     paraspinal: bool
 
 
-def paint_lesions(
-    rng: np.random.Generator, canvas: Canvas, shapes: list[VertebraShape], mix: str
-) -> tuple[LesionTruth, ...]:
-    """Paint a patient's lesions.
+def plan_lesions(
+    rng: np.random.Generator,
+    hosts: list[VertebraShape],
+    lesions: str | Iterable[tuple[str, LesionKind]],
+    person: Person,
+) -> Plan:
+    """Draw a patient's lesions, or take those asked for.
 
     Parameters
     ----------
     rng : numpy.random.Generator
         Source of all variation.
+    hosts : list of VertebraShape
+        Vertebrae in the field of view, from below upward.
+    lesions : str or iterable of (str, LesionKind)
+        A mix, as in `build_anatomy`, or level and kind of each lesion.
+    person : Person
+        Age and sex.
+
+    Returns
+    -------
+    Plan
+        Lesions and hardware.
+
+    Raises
+    ------
+    SettingsError
+        If the mix, a level or a kind is not known.
+    """
+    if isinstance(lesions, str):
+        return make_plan(rng, hosts, lesions, person)
+    at = {s.level: s for s in hosts}
+    planned = []
+    for level, kind in lesions:
+        if level not in at or kind not in set(LesionKind):
+            seen = ", ".join(s.level for s in hosts[::-1])
+            msg = f"a lesion needs a level in the field of view ({seen}) and a LesionKind, got {level!r} and {kind!r}"
+            raise SettingsError(msg)
+        z, half = float(at[level].center_lps_mm[2]), 0.75 * at[level].height_mm
+        planned.append(PlannedLesion(level, LesionKind(kind), (z - half, z + half)))
+    if len(planned) > MAX_LESIONS:
+        msg = f"a patient has at most {MAX_LESIONS} lesions, got {len(planned)}"
+        raise SettingsError(msg)
+    return Plan(tuple(planned))
+
+
+def collapse_bodies(rng: np.random.Generator, shapes: list[VertebraShape], plan: Plan) -> list[VertebraShape]:
+    """Let the bodies of planned fractures collapse, each as its cause makes it.
+
+    A tumor pushes the back wall out; weak bone breaks in and throws a corner into the canal.
+
+    Parameters
+    ----------
+    rng : numpy.random.Generator
+        Source of all variation.
+    shapes : list of VertebraShape
+        The column, from S5 upward.
+    plan : Plan
+        What the patient has.
+
+    Returns
+    -------
+    list of VertebraShape
+        Stacked anew; what lies below the lowest fracture stays where it was.
+    """
+    at = {s.level: s for s in shapes}
+    broken: dict[str, VertebraShape] = {}
+    for lesion in plan.lesions:
+        if lesion.kind is LesionKind.PATHOLOGICAL_FRACTURE:
+            low = collapsed(rng, at[lesion.level])
+            broken[lesion.level] = replace(low, back_concavity_mm=-float(rng.uniform(0.5, 4.5)))
+        elif lesion.kind in (LesionKind.OSTEOPOROTIC_FRACTURE, LesionKind.OSTEOPOROTIC_FRACTURE_OLD):
+            low = collapsed(rng, at[lesion.level])
+            corner = float(rng.uniform(1, 5)) if rng.random() < 0.5 else low.spurs.top_back
+            broken[lesion.level] = replace(low, spurs=low.spurs._replace(top_back=corner))
+    return with_collapse(shapes, broken) if broken else shapes
+
+
+def paint_lesions(
+    rng: np.random.Generator, canvas: Canvas, shapes: list[VertebraShape], plan: Plan
+) -> tuple[LesionTruth, ...]:
+    """Paint a patient's hardware and lesions.
+
+    Parameters
+    ----------
+    rng : numpy.random.Generator
+        Source of all variation; each lesion draws from a stream of its own.
     canvas : Canvas
         A finished anatomy, painted in place.
     shapes : list of VertebraShape
-        The column, from S5 upward.
-    mix : str
-        ``"mixed"``, ``"malignant"``, ``"benign"`` or ``"none"``.
+        The column, from S5 upward, collapsed where it has.
+    plan : Plan
+        What to paint.
 
     Returns
     -------
     tuple of LesionTruth
         What was painted, in order of label.
-
-    Raises
-    ------
-    SettingsError
-        If the mix is not known.
     """
-    if mix not in ("mixed", "malignant", "benign", "none"):
-        msg = f"lesions are mixed, malignant, benign or none; got {mix!r}"
-        raise SettingsError(msg)
-    if mix == "none":
-        return ()
-    numbers = {s.level: len(shapes) - i for i, s in enumerate(shapes)}
-    present = set(np.unique(canvas.instance).tolist())
-    hosts = [s for s in shapes if numbers[s.level] in present and s.level not in ("S3", "S4", "S5", "C1")]
-    if not hosts:
-        return ()
-    plan = _plan(rng, hosts, mix)
-    for number, (shape, kind) in enumerate(plan, start=1):
-        _PAINTERS[kind](rng, canvas, shape, number)
+    numbers = dict(zip((s.level for s in shapes), instance_numbers(shapes), strict=True))
+    at = {s.level: s for s in shapes}
+    metal, *streams = rng.spawn(1 + len(plan.lesions))
+    treatment.paint_hardware(metal, canvas, at, plan.hardware)
+    below = {upper.level: lower for lower, upper in pairwise(shapes)}
+    for label, (lesion, stream) in enumerate(zip(plan.lesions, streams, strict=True), start=1):
+        site = Site.around(stream, canvas, at[lesion.level], numbers[lesion.level], label)
+        if site is None:
+            continue
+        lower = below.get(lesion.level)
+        partner = None if lower is None else Site.around(stream, canvas, lower, numbers[lower.level], label)
+        _paint(lesion, site, partner)
     # A lesion may miss the grid or lie under later ones: only now is it known what each of them covers.
     visible = np.unique(canvas.lesion[canvas.lesion > 0]).tolist()
-    relabel = np.zeros(len(plan) + 1, np.uint8)
+    relabel = np.zeros(len(plan.lesions) + 1, np.uint8)
     relabel[visible] = np.arange(1, len(visible) + 1)
     canvas.lesion[:] = relabel[canvas.lesion]
-    painted = [plan[number - 1] for number in visible]
+    painted = [plan.lesions[number - 1] for number in visible]
     return tuple(
-        _measure(canvas, label, kind, shape.level, numbers[shape.level])
-        for label, (shape, kind) in enumerate(painted, start=1)
+        _measure(canvas, label, lesion, numbers[lesion.level]) for label, lesion in enumerate(painted, start=1)
     )
 
 
-def _plan(rng: np.random.Generator, hosts: list[VertebraShape], mix: str) -> list[tuple[VertebraShape, LesionKind]]:
-    """Choose which vertebra gets what; larger bodies get more (more marrow)."""
-    weight = np.array([s.half_width_mm * s.half_depth_mm * s.height_mm for s in hosts])
-    weight /= weight.sum()
-    sick = mix == "malignant" or (mix == "mixed" and rng.random() < 0.6)
-    plan: list[tuple[VertebraShape, LesionKind]] = []
-    if sick and rng.random() < DIFFUSE_SHARE:
-        return [(s, LesionKind.DIFFUSE) for s in hosts]
-    if sick:
-        kinds, shares = list(_MALIGNANT_SHARES), list(_MALIGNANT_SHARES.values())
-        plan += [
-            (hosts[rng.choice(len(hosts), p=weight)], kinds[rng.choice(len(kinds), p=shares)])
-            for _ in range(1 + rng.poisson(1.8))
-        ]
-    if mix != "malignant":
-        kinds, shares = list(_BENIGN_SHARES), list(_BENIGN_SHARES.values())
-        plan += [
-            (hosts[rng.integers(len(hosts))], kinds[rng.choice(len(kinds), p=shares)])
-            for _ in range(rng.poisson(2.0 if mix == "mixed" else 3.0))
-        ]
-    return plan
+def _paint(lesion: PlannedLesion, site: Site, below: Site | None) -> None:
+    if lesion.kind is LesionKind.RADIATION:
+        treatment.paint_radiation(site, lesion.span_mm)
+    elif lesion.kind in _ACROSS_DISCS:
+        _ACROSS_DISCS[lesion.kind](site, below)
+    else:
+        _PAINTERS[lesion.kind](site)
 
 
-def _measure(canvas: Canvas, label: int, kind: LesionKind, level: str, instance: int) -> LesionTruth:
+def _measure(canvas: Canvas, label: int, lesion: PlannedLesion, instance: int) -> LesionTruth:
     where = canvas.lesion == label
-    structure = canvas.structure[where]
+    structure, voxel = canvas.structure[where], canvas.grid.voxel_volume_mm3
+    bone = np.isin(structure, (Structure.BODY, Structure.CORTEX, Structure.POSTERIOR, Structure.S1, Structure.SACRUM))
+    counts = np.bincount(canvas.instance[where][bone], minlength=1) * voxel
+    counts[0] = 0
+    touched = set(np.flatnonzero(counts > min(TOUCHED_MM3, 0.25 * max(counts.max(), 1))).tolist()) or {instance}
+    compartment = compartment_of(lesion.kind)
+    in_canal = (structure == Structure.CANAL).sum() * voxel
     return LesionTruth(
         label=label,
-        kind=kind,
-        malignant=kind in MALIGNANT,
-        level=level,
+        kind=lesion.kind,
+        lesion_class=CLASS_OF_KIND[lesion.kind],
+        malignant=lesion.kind in MALIGNANT,
+        compartment=compartment,
+        level=lesion.level,
         instance=instance,
-        volume_mm3=len(structure) * canvas.grid.voxel_volume_mm3,
-        epidural=bool((structure == Structure.CANAL).sum() * canvas.grid.voxel_volume_mm3 > 30),
-        paraspinal=bool((structure == Structure.BACKGROUND).sum() * canvas.grid.voxel_volume_mm3 > 100),
+        instances=tuple(sorted(touched)),
+        volume_mm3=len(structure) * voxel,
+        epidural=bool(in_canal > EPIDURAL_MM3) and compartment not in _INSIDE_DURA,
+        paraspinal=bool((structure == Structure.BACKGROUND).sum() * voxel > PARASPINAL_MM3),
     )
 
 
-def _around(canvas: Canvas, shape: VertebraShape) -> tuple[Box, tuple[Field, Field, Field]] | None:
-    a, b, h = shape.half_depth_mm, shape.half_width_mm, shape.height_mm
-    box = canvas.box(shape.center_lps_mm, (b + 22, a + 18, h * 0.9 + 12), (b + 22, a + 45, h * 0.9 + 12))
-    return None if box is None else (box, canvas.local(box, shape))
+_K = LesionKind
 
+_INSIDE_DURA = (Compartment.INTRADURAL, Compartment.INTRAMEDULLARY)
 
-def _bone(canvas: Canvas, box: Box) -> NDArray[np.bool_]:
-    return np.isin(canvas.structure[box], _BONE)
+_ACROSS_DISCS: dict[LesionKind, Callable[[Site, Site | None], None]] = {
+    _K.MODIC_1: partial(mimics.paint_modic, tissue=Tissue.EDEMA),
+    _K.MODIC_2: partial(mimics.paint_modic, tissue=Tissue.FATTY_MARROW),
+    _K.MODIC_3: partial(mimics.paint_modic, tissue=Tissue.SCLEROSIS),
+    _K.DISCITIS: mimics.paint_discitis,
+}
 
-
-def _mark(canvas: Canvas, box: Box, where: NDArray[np.bool_], label: int, tissue: int) -> None:
-    canvas.tissue[box][where] = tissue
-    canvas.lesion[box][where] = label
-
-
-def _blob(
-    rng: np.random.Generator,
-    canvas: Canvas,
-    at: tuple[Field, Field, Field],
-    place: tuple[tuple[float, float, float], float, float],
-) -> Field:
-    """Signed distance to a lumpy ball: center (v, u, w), radius and lumpiness."""
-    (v0, u0, w0), radius, lumps = place
-    v, u, w = at
-    stretch = np.exp(rng.normal(0, 0.2, 3))
-    r = np.sqrt(((v - v0) * stretch[0]) ** 2 + ((u - u0) * stretch[1]) ** 2 + ((w - w0) * stretch[2]) ** 2)
-    noise = smooth_noise(rng, r.shape, canvas.grid.spacing_mm, max(3.0, radius * 0.8))
-    return (r - radius * (1 + lumps * noise)).astype(np.float32)
-
-
-def _tumor_place(rng: np.random.Generator, shape: VertebraShape) -> tuple[tuple[float, float, float], float]:
-    """Center in the back half of the body more often than not, and a log-normal radius."""
-    u = rng.uniform
-    a, b, h = shape.half_depth_mm, shape.half_width_mm, shape.height_mm
-    radius = float(np.clip(rng.lognormal(np.log(8.5), 0.4), 3.5, 24))
-    center = (u(-0.75, 0.75) * b, u(-0.3, 0.95) * a if rng.random() < 0.75 else u(-0.8, 0.5) * a, u(-0.35, 0.35) * h)
-    return center, radius
-
-
-def _lytic(rng: np.random.Generator, canvas: Canvas, shape: VertebraShape, label: int) -> None:
-    found = _around(canvas, shape)
-    if found is None:
-        return
-    box, at = found
-    center, radius = _tumor_place(rng, shape)
-    d = _blob(rng, canvas, at, (center, radius, 0.15))
-    _mark(canvas, box, (d < 0) & _bone(canvas, box), label, Tissue.TUMOR_LYTIC)
-    if radius > 11 and rng.random() < 0.3:
-        _mark(canvas, box, (d < -radius * 0.55) & _bone(canvas, box), label, Tissue.TUMOR_NECROSIS)
-    _grow_out(rng, canvas, box, d, label)
-
-
-def _grow_out(rng: np.random.Generator, canvas: Canvas, box: Box, d: Field, label: int) -> None:
-    """Let a tumor pass the cortex into the epidural space or the soft tissue, never into disc or cord."""
-    structure, tissue = canvas.structure[box], canvas.tissue[box]
-    if rng.random() < 0.45:
-        epidural = (structure == Structure.CANAL) & (d < rng.uniform(-1, 3))
-        _mark(canvas, box, epidural, label, Tissue.TUMOR_SOFT)
-    if rng.random() < 0.3:
-        soft = (structure == Structure.BACKGROUND) & (tissue != Tissue.AIR) & (d < rng.uniform(-1, 2))
-        _mark(canvas, box, soft, label, Tissue.TUMOR_SOFT)
-
-
-def _sclerotic(rng: np.random.Generator, canvas: Canvas, shape: VertebraShape, label: int) -> None:
-    found = _around(canvas, shape)
-    if found is None:
-        return
-    box, at = found
-    center, radius = _tumor_place(rng, shape)
-    d = _blob(rng, canvas, at, (center, radius, 0.22))
-    if rng.random() < 0.4:
-        _mark(canvas, box, (d < 2.0) & _bone(canvas, box), label, Tissue.EDEMA)
-    _mark(canvas, box, (d < 0) & _bone(canvas, box), label, Tissue.TUMOR_SCLEROTIC)
-
-
-def _mixed(rng: np.random.Generator, canvas: Canvas, shape: VertebraShape, label: int) -> None:
-    found = _around(canvas, shape)
-    if found is None:
-        return
-    box, at = found
-    center, radius = _tumor_place(rng, shape)
-    d = _blob(rng, canvas, at, (center, radius * 1.15, 0.15))
-    inside = (d < 0) & _bone(canvas, box)
-    _mark(canvas, box, inside, label, Tissue.TUMOR_LYTIC)
-    patches = smooth_noise(rng, d.shape, canvas.grid.spacing_mm, rng.uniform(4, 8)) > rng.uniform(-0.3, 0.6)
-    _mark(canvas, box, inside & patches, label, Tissue.TUMOR_SCLEROTIC)
-    _grow_out(rng, canvas, box, d, label)
-
-
-def _diffuse(rng: np.random.Generator, canvas: Canvas, shape: VertebraShape, label: int) -> None:
-    found = _around(canvas, shape)
-    if found is None:
-        return
-    box, _ = found
-    marrow = np.isin(canvas.tissue[box], (Tissue.MARROW, Tissue.POSTERIOR_MARROW, Tissue.SACRAL_MARROW))
-    own = marrow & (_own_instance(canvas, shape) == canvas.instance[box])
-    patches = smooth_noise(rng, own.shape, canvas.grid.spacing_mm, rng.uniform(3, 9)) > -rng.uniform(0.6, 2.5)
-    _mark(canvas, box, own & patches, label, Tissue.TUMOR_DIFFUSE)
-
-
-def _own_instance(canvas: Canvas, shape: VertebraShape) -> int:
-    """Number of the vertebra whose center this shape has, read from the map (0 where the center lies outside)."""
-    ijk = np.round(canvas.grid.lps_to_ijk(shape.center_lps_mm)).astype(int)
-    inside = np.clip(ijk, 0, np.asarray(canvas.grid.shape) - 1)
-    return int(canvas.instance[tuple(inside)])
-
-
-def _spot(tissue: Tissue, radius_mm: tuple[float, float], lumps: float) -> Callable[..., None]:
-    """Make a painter of a ball of one tissue inside the marrow of the body."""
-
-    def paint(rng: np.random.Generator, canvas: Canvas, shape: VertebraShape, label: int) -> None:
-        found = _around(canvas, shape)
-        if found is None:
-            return
-        box, at = found
-        a, b, h = shape.half_depth_mm, shape.half_width_mm, shape.height_mm
-        u = rng.uniform
-        center = (u(-0.7, 0.7) * b, u(-0.7, 0.7) * a, u(-0.35, 0.35) * h)
-        radius = min(u(*radius_mm), 0.6 * h)
-        d = _blob(rng, canvas, at, (center, radius, lumps))
-        _mark(canvas, box, (d < 0) & np.isin(canvas.structure[box], (Structure.BODY, Structure.S1)), label, tissue)
-
-    return paint
-
-
-def _modic(tissue: Tissue) -> Callable[..., None]:
-    """Make a painter of a band along one endplate of a body, the lower one more often than not."""
-
-    def paint(rng: np.random.Generator, canvas: Canvas, shape: VertebraShape, label: int) -> None:
-        found = _around(canvas, shape)
-        if found is None:
-            return
-        box, (v, u, w) = found
-        distance = body_distance(v, u, w, shape)
-        depth = rng.uniform(3, 10) * (1 + 0.3 * smooth_noise(rng, v.shape, canvas.grid.spacing_mm, 8))
-        near = distance.bottom if rng.random() < 0.7 else distance.top
-        front = u < rng.uniform(-0.2, 1.0) * shape.half_depth_mm
-        where = (near > -depth) & (near < 0) & front & np.isin(canvas.structure[box], (Structure.BODY, Structure.S1))
-        _mark(canvas, box, where, label, tissue)
-
-    return paint
-
-
-def _schmorl(rng: np.random.Generator, canvas: Canvas, shape: VertebraShape, label: int) -> None:
-    found = _around(canvas, shape)
-    if found is None:
-        return
-    box, (v, u, w) = found
-    distance = body_distance(v, u, w, shape)
-    a, b = shape.half_depth_mm, shape.half_width_mm
-    near = distance.bottom if rng.random() < 0.6 else distance.top
-    v0, u0, r = rng.uniform(-0.4, 0.4) * b, rng.uniform(-0.3, 0.4) * a, rng.uniform(4, 8)
-    q = np.sqrt((v - v0) ** 2 + (u - u0) ** 2 + (np.minimum(near, 0) * 1.1) ** 2)
-    body = np.isin(canvas.structure[box], (Structure.BODY, Structure.CORTEX, Structure.S1)) & (near < 0)
-    if rng.random() < 0.5:
-        _mark(
-            canvas, box, body & (q < r + rng.uniform(2, 5)) & (canvas.tissue[box] != Tissue.CORTEX), label, Tissue.EDEMA
-        )
-    _mark(canvas, box, body & (q < r), label, Tissue.CORTEX)
-    _mark(canvas, box, body & (q < r - 1.2), label, Tissue.ANNULUS)
-
-
-def _fracture(tissue: Tissue) -> Callable[..., None]:
-    """Make a painter of a fractured body: a band of edema or tumor under an endplate, with a dark line."""
-
-    def paint(rng: np.random.Generator, canvas: Canvas, shape: VertebraShape, label: int) -> None:
-        found = _around(canvas, shape)
-        if found is None:
-            return
-        box, (v, u, w) = found
-        malignant = tissue == Tissue.TUMOR_LYTIC
-        distance = body_distance(v, u, w, shape)
-        # Below its own upper endplate: the box reaches into the body above.
-        body = (canvas.structure[box] == Structure.BODY) & (distance.top < 0)
-        if not body.any():
-            return
-        depth = shape.height_mm * (rng.uniform(0.7, 1.0) if malignant else rng.uniform(0.25, 0.6))
-        noise = smooth_noise(rng, v.shape, canvas.grid.spacing_mm, 8)
-        _mark(canvas, box, body & (distance.top > -depth * (1 + 0.12 * noise)), label, tissue)
-        if not malignant:
-            line = np.abs(distance.top + rng.uniform(3, 7) + 0.8 * noise) < 0.8
-            _mark(canvas, box, body & line, label, Tissue.FRACTURE_LINE)
-            return
-        arch = (canvas.structure[box] == Structure.POSTERIOR) & (u < shape.half_depth_mm + 9)
-        if rng.random() < 0.6:
-            side = v > 0 if rng.random() < 0.5 else v < 0
-            _mark(canvas, box, arch & side & (_own_instance(canvas, shape) == canvas.instance[box]), label, tissue)
-        _grow_out(rng, canvas, box, distance.inside - 2.5, label)
-
-    return paint
-
-
-_PAINTERS: dict[LesionKind, Callable[..., None]] = {
-    LesionKind.LYTIC: _lytic,
-    LesionKind.SCLEROTIC: _sclerotic,
-    LesionKind.MIXED: _mixed,
-    LesionKind.DIFFUSE: _diffuse,
-    LesionKind.PATHOLOGICAL_FRACTURE: _fracture(Tissue.TUMOR_LYTIC),
-    LesionKind.HEMANGIOMA: _spot(Tissue.HEMANGIOMA, (4, 13), 0.1),
-    LesionKind.HEMANGIOMA_ATYPICAL: _spot(Tissue.HEMANGIOMA_ATYPICAL, (4, 13), 0.1),
-    LesionKind.FATTY: _spot(Tissue.FATTY_MARROW, (3, 12), 0.25),
-    LesionKind.RED_MARROW: _spot(Tissue.RED_MARROW, (4, 12), 0.25),
-    LesionKind.BONE_ISLAND: _spot(Tissue.SCLEROSIS, (2, 5), 0.2),
-    LesionKind.MODIC_1: _modic(Tissue.EDEMA),
-    LesionKind.MODIC_2: _modic(Tissue.FATTY_MARROW),
-    LesionKind.MODIC_3: _modic(Tissue.SCLEROSIS),
-    LesionKind.SCHMORL: _schmorl,
-    LesionKind.OSTEOPOROTIC_FRACTURE: _fracture(Tissue.EDEMA),
+_PAINTERS: dict[LesionKind, Callable[[Site], None]] = {
+    _K.LYTIC: tumors.paint_lytic,
+    _K.SCLEROTIC: tumors.paint_sclerotic,
+    _K.MIXED: tumors.paint_mixed,
+    _K.EXPANSILE: tumors.paint_expansile,
+    _K.HEMORRHAGIC: tumors.paint_bright,
+    _K.EPIDURAL: tumors.paint_epidural,
+    _K.PARASPINAL: tumors.paint_paraspinal,
+    _K.TREATED: treatment.paint_treated_metastasis,
+    _K.PATHOLOGICAL_FRACTURE: tumors.paint_pathological_fracture,
+    _K.MYELOMA: tumors.paint_myeloma,
+    _K.DIFFUSE: tumors.paint_diffuse,
+    _K.MICRONODULAR: tumors.paint_micronodular,
+    _K.LYMPHOMA: tumors.paint_lymphoma,
+    _K.PLASMACYTOMA: tumors.paint_plasmacytoma,
+    _K.CHORDOMA: tumors.paint_chordoma,
+    _K.HEMANGIOMA: mimics.paint_hemangioma,
+    _K.HEMANGIOMA_ATYPICAL: mimics.paint_atypical_hemangioma,
+    _K.FATTY: mimics.paint_fatty,
+    _K.RED_MARROW: mimics.paint_red_marrow,
+    _K.BONE_ISLAND: mimics.paint_bone_island,
+    _K.FACET_EDEMA: mimics.paint_facet_edema,
+    _K.SCHMORL: partial(mimics.paint_schmorl, acute=False),
+    _K.SCHMORL_ACUTE: partial(mimics.paint_schmorl, acute=True),
+    _K.OSTEOPOROTIC_FRACTURE: partial(mimics.paint_osteoporotic_fracture, old=False),
+    _K.OSTEOPOROTIC_FRACTURE_OLD: partial(mimics.paint_osteoporotic_fracture, old=True),
+    _K.CEMENT: treatment.paint_cement,
+    _K.MENINGIOMA: intradural.paint_meningioma,
+    _K.SCHWANNOMA: intradural.paint_schwannoma,
+    _K.LEPTOMENINGEAL: intradural.paint_leptomeningeal,
+    _K.EPENDYMOMA: partial(intradural.paint_cord_tumor, kind="ependymoma"),
+    _K.ASTROCYTOMA: partial(intradural.paint_cord_tumor, kind="astrocytoma"),
+    _K.CORD_METASTASIS: partial(intradural.paint_cord_tumor, kind="metastasis"),
 }

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from spondyl.core import Grid, Image
     from spondyl.phantom.anatomy import Anatomy
     from spondyl.phantom.arrays import Array
+    from spondyl.phantom.kinds import LesionKind
     from spondyl.phantom.placement import Landmarks
     from spondyl.phantom.protocol import Protocol
     from spondyl.phantom.relaxation import TissueParameters
@@ -122,7 +123,7 @@ def simulate_patient(
     sequences: Iterable[Sequence] = LUMBAR_SEQUENCES,
     vendor: str | None = None,
     field_strength_t: float | None = None,
-    lesions: str = "mixed",
+    lesions: str | Iterable[tuple[str, LesionKind]] = "mixed",
     settings: PatientSettings | None = None,
 ) -> SyntheticPatient:
     """Draw a patient and take the images of one study.
@@ -139,8 +140,8 @@ def simulate_patient(
         A vendor family; drawn where it is None.
     field_strength_t : float, optional
         Field strength in tesla; drawn where it is None.
-    lesions : str, optional
-        ``"mixed"``, ``"malignant"``, ``"benign"`` or ``"none"``.
+    lesions : str or iterable of (str, LesionKind), optional
+        As in `build_anatomy`.
     settings : PatientSettings, optional
         What is rarely changed.
 

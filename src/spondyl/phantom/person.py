@@ -51,7 +51,7 @@ class Person:
 
 
 def sample_person(
-    rng: np.random.Generator, *, lesions: str = "mixed", age_years: float | None = None, female: bool | None = None
+    rng: np.random.Generator, *, malignant: bool = False, age_years: float | None = None, female: bool | None = None
 ) -> Person:
     """Draw age and sex.
 
@@ -59,8 +59,8 @@ def sample_person(
     ----------
     rng : numpy.random.Generator
         Source of randomness.
-    lesions : str, optional
-        As in `build_anatomy`: those with malignant disease are older than 38 years here.
+    malignant : bool, optional
+        Whether the patient has malignant disease for sure: then older than 38 years here.
     age_years : float, optional
         Age in years, from 2 to 105; drawn where it is None.
     female : bool, optional
@@ -79,7 +79,6 @@ def sample_person(
     child, young, draw = rng.random() < CHILD_SHARE, rng.uniform(2, 17), rng.normal(*ADULT_AGE_YEARS)
     drawn_female = bool(rng.random() < 0.5)
     if age_years is None:
-        malignant = lesions == "malignant"
         age_years = float(young if child and not malignant else np.clip(draw, 38.0 if malignant else 18.0, 92.0))
     elif not 2 <= age_years <= 105:
         msg = f"age_years must lie between 2 and 105, got {age_years}"

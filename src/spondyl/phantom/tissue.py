@@ -65,6 +65,17 @@ class Tissue(IntEnum):
     DISC_INTERMEDIATE = 50
     DISC_DRY = 51
     VACUUM = 52
+    TUMOR_BRIGHT = 53
+    TUMOR_TREATED = 54
+    MYXOID = 55
+    MENINGEAL_TUMOR = 56
+    NERVE_TUMOR = 57
+    CORD_TUMOR = 58
+    CORD_EDEMA = 59
+    INFLAMED = 60
+    PUS = 61
+    CEMENT = 62
+    SCAR = 63
 
 
 N_TISSUES = len(Tissue)

@@ -11,6 +11,9 @@ of these sources to match published contrast ratios; `tests/phantom/test_contras
 * f: Dietrich 2009, ADC of benign and malignant vertebral lesions, Semin Musculoskelet Radiol 13:134
 * g: Gold 2004, T1 and T2 of muscle, fat, marrow and cartilage at 1.5 and 3 T, doi 10.2214/ajr.183.2.1830343
 * h: Gaudino 2015, the look of hemangioma and its atypical form, Skeletal Radiol 44:25
+* i: methemoglobin and melanin shorten T1 below that of muscle; the number is chosen by us to be bright on T1
+* j: Padhani 2017 (doi 10.1016/j.eururo.2016.05.033), ADC of treated metastases above 1400; the rest is chosen by us
+* k: chosen by us to give the appearance on T1, T2 and after contrast that reviews of these tumors agree on
 """
 
 from __future__ import annotations
@@ -115,5 +118,16 @@ TISSUE_VALUES: dict[Tissue, TissueValues] = {
     T.DISC_INTERMEDIATE: _V(0.0, 790, 920, 66, 32, 0.66, 1450, 0, 0.02, (0, 0.10, 0.20)),  # d
     T.DISC_DRY: _V(0.0, 640, 740, 46, 22, 0.52, 1250, 0, 0.03, (0, 0.12, 0.16)),  # d
     T.VACUUM: _V(0.0, 1000, 1000, 50, 1, 0.01, 0, texture=(0, 0.5, 0)),
+    T.TUMOR_BRIGHT: _V(0.02, 370, 450, 62, 25, 0.84, 850, 0, 0.35, (0.02, 0.10, 0.15)),  # i
+    T.TUMOR_TREATED: _V(0.10, 1150, 1380, 55, 20, 0.66, 1500, 0, 0.12, (0.05, 0.10, 0.12)),  # j
+    T.MYXOID: _V(0.0, 1500, 1750, 210, 110, 0.93, 1650, 0, 0.22, (0, 0.08, 0.15)),  # k
+    T.MENINGEAL_TUMOR: _V(0.0, 1050, 1250, 78, 45, 0.72, 900, 0, 0.70, (0, 0.05, 0.06)),  # k
+    T.NERVE_TUMOR: _V(0.0, 1300, 1550, 135, 70, 0.86, 1400, 0, 0.60, (0, 0.08, 0.15)),  # k
+    T.CORD_TUMOR: _V(0.0, 1100, 1320, 115, 65, 0.78, 1200, 0, 0.40, (0, 0.07, 0.12)),  # k
+    T.CORD_EDEMA: _V(0.0, 950, 1150, 110, 65, 0.72, 1250, 0, 0.0, (0, 0.04, 0.08)),
+    T.INFLAMED: _V(0.05, 1250, 1500, 95, 35, 0.84, 1150, 0, 0.45, (0.04, 0.08, 0.12)),  # f
+    T.PUS: _V(0.0, 1500, 1750, 160, 80, 0.90, 750, 0, 0.03, (0, 0.06, 0.12)),
+    T.CEMENT: _V(0.0, 600, 700, 5, 1, 0.03, 0, 0, 0.0, (0, 0.2, 0)),
+    T.SCAR: _V(0.02, 1000, 1200, 38, 20, 0.62, 1200, 0, 0.30, (0.02, 0.15, 0.10)),
 }
 """Typical values by tissue, water pool at 37 °C; see the module docstring for the letters."""
