@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from spondyl.localize.instances import ChainLimits, order_chain, split_bodies
+from spondyl.localize.instances import BodyShape, ChainLimits, order_chain, settle_shapes, split_bodies
 
 FINE, THICK = (1.5, 1.25, 1.25), (4.0, 1.25, 1.25)
 HALF_MM = np.array([21.0, 13.0, 17.0])
@@ -109,3 +109,40 @@ def test_bodies_side_by_side_are_no_column():
     for number in (1, 2, 3):
         labels[_body(places, np.array([30.0, 30, 50.0 * number - 20]))] = number
     assert order_chain(labels, spacing, ChainLimits()).max() == 1
+
+
+def _two_bodies(spacing=THICK):
+    _, _, (upper, lower) = _column(spacing, n=2)
+    return np.where(upper, 1, np.where(lower, 2, 0)).astype(np.uint16)
+
+
+def test_a_notch_is_filled_but_never_from_a_neighbor():
+    bodies = _two_bodies()
+    whole = bodies.copy()
+    rows, columns = np.nonzero(bodies[7] == 1)
+    row = int(np.median(rows))
+    bodies[7, row : row + 2, columns.min() : columns.min() + 9] = 0
+    sure = np.ones(bodies.shape, np.float32)
+    settled = settle_shapes(bodies, sure, THICK, BodyShape())
+    assert (settled[7][whole[7] == 1] == 1).mean() > 0.99
+    assert (settled[whole == 2] == 2).all()
+    np.testing.assert_array_equal(settle_shapes(bodies, sure, THICK, BodyShape(0, 0)), bodies)
+
+
+@pytest.mark.parametrize(("probability", "kept"), [(0.7, False), (0.95, True)])
+def test_a_small_outline_beside_a_body_stays_only_where_the_network_is_sure(probability, kept):
+    bodies = _two_bodies()
+    first = int(np.flatnonzero((bodies == 1).any(axis=(1, 2)))[0])
+    bodies[first - 1, 14:20, 20:28] = 1
+    sure = np.full(bodies.shape, 0.97, np.float32)
+    sure[first - 1] = probability
+    settled = settle_shapes(bodies, sure, THICK, BodyShape())
+    assert (settled[first - 1] > 0).any() == kept
+    assert (settled[first] == 1).any()
+
+
+def test_a_body_unsure_throughout_keeps_its_middle():
+    bodies = _two_bodies()
+    unsure = np.full(bodies.shape, 0.7, np.float32)
+    settled = settle_shapes(bodies, unsure, THICK, BodyShape())
+    assert set(np.unique(settled)) == {0, 1, 2}

@@ -25,7 +25,7 @@ from spondyl.core import (
 from spondyl.core.anatomy import STRUCTURE_NAMES
 from spondyl.localize.column import Column, assign_arches, assign_discs
 from spondyl.localize.fuse import fuse
-from spondyl.localize.instances import ChainLimits, order_chain, split_bodies
+from spondyl.localize.instances import BodyShape, ChainLimits, order_chain, settle_shapes, split_bodies
 from spondyl.localize.level_cues import measure_column
 from spondyl.localize.level_model import shipped_level_model
 from spondyl.localize.levels import LevelGuess, name_levels
@@ -67,6 +67,8 @@ class LocalizeSettings:
     cortex_share : float
         Part of the cortex' thickness that counts as vertebral body: 1 outlines its outer edge, 0 the marrow. Readers
         draw between the two; the default fits three public sets of manual outlines best (benchmarks/real_volumes.py).
+    closing_mm, end_slice_share : float
+        How compact bodies are made; see `spondyl.localize.instances.BodyShape`. Chosen on the same three sets.
     min_confidence : float
         Mean probability below which a body is not believed.
     min_bodies : int
@@ -81,15 +83,18 @@ class LocalizeSettings:
     max_sequences: int = 4
     views: int = 2
     cortex_share: float = 0.25
+    closing_mm: float = 3.0
+    end_slice_share: float = 0.4
     min_confidence: float = 0.6
     min_bodies: int = 2
 
     def __post_init__(self) -> None:
         counts = self.max_sequences >= 1 and self.min_bodies >= 1 and self.views in (1, 2)
-        if not counts or not 0 <= self.cortex_share <= 1 or not 0 <= self.min_confidence <= 1:
+        shares = (self.cortex_share, self.min_confidence, self.end_slice_share)
+        if not counts or not all(0 <= share <= 1 for share in shares) or not 0 <= self.closing_mm <= 10:
             msg = (
-                "localize wants max_sequences and min_bodies of 1 or more, views 1 or 2, and cortex_share and "
-                "min_confidence from 0 to 1"
+                "localize wants max_sequences and min_bodies of 1 or more, views 1 or 2, closing_mm from 0 to 10, and "
+                "cortex_share, end_slice_share and min_confidence from 0 to 1"
             )
             raise SettingsError(msg)
 
@@ -171,6 +176,7 @@ def _column(outlines: Outlines, settings: LocalizeSettings) -> _Column | None:
     spacing = outlines.grid.spacing_mm
     bodies = order_chain(split_bodies(np.isin(outlines.structures, BONE), spacing), spacing, ChainLimits())
     bodies = _believed(bodies, outlines.body, settings.min_confidence)
+    bodies = settle_shapes(bodies, outlines.body, spacing, BodyShape(settings.closing_mm, settings.end_slice_share))
     if int(bodies.max()) < settings.min_bodies:
         return None
     rows = outlines.box[1].start, outlines.grid.shape[1]
@@ -246,7 +252,8 @@ def _settled(structures: NDArray[np.uint8], column: _Column) -> NDArray[np.uint8
     settled[loose & (structures == Structure.S1)] = Structure.SACRUM
     s1 = column.has_sacrum & (column.bodies == len(column.guesses))
     settled[s1] = Structure.S1
-    settled[(structures == Structure.S1) & ~loose & ~s1] = Structure.BODY
+    # What closing added, or the network took for S1 higher up.
+    settled[~loose & ~s1 & ~np.isin(structures, (Structure.BODY, Structure.CORTEX))] = Structure.BODY
     return settled
 
 
