@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from spondyl.training.anatomies import StoredAnatomy
 
-PATCH_SHAPE = (16, 96, 80)
+PATCH_SHAPE = (12, 96, 64)
 """Voxels of a patch to the left, inferior and posterior: three vertebrae with what surrounds them."""
 
 LESION_SHARE = 0.6

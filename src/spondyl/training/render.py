@@ -25,6 +25,9 @@ IN_PLANE_MM = 1.25
 SLICE_MM = (2.6, 5.2)
 """Range of slice spacing; images with slices in this range are not resampled across slices."""
 
+OFF_CENTER = 0.21
+"""Share of a patch's depth by which its middle may lie in front of or behind the column. Chosen by us."""
+
 SACRUM_SHARE = 0.5
 """Share of the patches on the column that do not look for a lesion and look for the sacrum. Chosen by us."""
 
@@ -79,7 +82,7 @@ def sample_pose(
     size = np.asarray(anatomy.tissue.shape) * spacing
     slice_mm = u(*SLICE_MM)
     center = _column_point(anatomy, rng, lesion_share) * spacing if u() < 0.88 else np.array([u(0, s) for s in size])
-    center = center + np.array([u(-10, 10), 0, u(-30, 30)])
+    center = center + np.array([u(-10, 10), 0, u(-1, 1) * OFF_CENTER * shape[2] * IN_PLANE_MM])
     half = np.array([shape[0] * slice_mm, shape[1] * IN_PLANE_MM, shape[2] * IN_PLANE_MM]) / 2
     if u() < 0.65:
         center[1:] = np.clip(center[1:], half[1:] * 0.9, np.maximum(size[1:] - half[1:] * 0.9, half[1:] * 0.9))
