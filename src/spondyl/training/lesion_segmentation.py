@@ -28,7 +28,7 @@ COUNTED_VOXELS = 30
 """Outlines with fewer voxels are no alarm in the log: about 0.2 mL. Chosen by us."""
 
 
-FIRST_BALANCE, BALANCED_STEPS = 6.0, 1500
+FIRST_BALANCE, BALANCED_STEPS = 6.0, 1100
 """Weight of lesion voxels at the first step, and the steps over which it falls to one: a young network then leaves the
 answer that all is normal sooner, an old one keeps its probabilities honest. Chosen by us."""
 
