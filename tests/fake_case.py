@@ -85,7 +85,11 @@ def analyzed_case(*sequences: Sequence, scoliosis_mm: float = 0.0, grid: Grid | 
     )
     probabilities = {"malignant": 0.82, "benign": 0.13, "normal": 0.05}
     center = tuple(np.add(vertebrae[3].centroid_lps_mm, (2, 4, 1)).tolist())
-    lesion = Lesion(1, 4, "L3", 2140.0, 16.2, center, probabilities, 0.88, 0.52, tuple(map(str, used)))
+    lesion = Lesion(
+        1, 4, "L3", 2140.0, 16.2, center, probabilities, 0.88, 0.52, tuple(map(str, used)),
+        compartment="bone", subtype="metastasis_lytic",
+        subtype_probabilities={"metastasis_lytic": 0.82, "modic_1": 0.18}, prediction_set=("malignant",),
+    )  # fmt: skip
     return Case(
         "case-0123abcd",
         {s: image(s, grid, scoliosis_mm=scoliosis_mm, number=n) for n, s in enumerate(used, start=1)},

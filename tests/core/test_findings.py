@@ -34,6 +34,21 @@ def test_probabilities_are_a_read_only_copy():
         lesion.probabilities["malignant"] = 0.0
 
 
+def test_a_finding_that_was_not_judged_has_no_subtype():
+    vertebra = Vertebra(1, "L1", 0.9, False, "", (0.0, 0.0, 0.0), 3e4, 0.9)
+    for finding in (small_lesion(), vertebra):
+        assert finding.subtype is None
+        assert (dict(finding.subtype_probabilities), finding.prediction_set) == ({}, ())
+    assert vertebra.uncertainty is None
+
+
+def test_subtype_probabilities_are_a_read_only_copy():
+    given = {"modic_1": 1.0}
+    lesion = small_lesion(subtype="modic_1", subtype_probabilities=given)
+    given["modic_1"] = 0.0
+    assert lesion.subtype_probabilities["modic_1"] == 1.0
+
+
 @pytest.mark.parametrize("name", ["settings", "models"])
 def test_a_step_record_is_frozen(name):
     given = {"key": "value"}

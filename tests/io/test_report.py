@@ -106,3 +106,9 @@ def test_the_file_is_written_and_small(tmp_path):
 def test_any_number_of_sequences_finds_room(count, in_row):
     sequences = [*FIVE, Sequence.DIXON_WATER, Sequence.DIXON_FAT][:count]
     assert f"--n:{in_row}" in _page(analyzed_case(*sequences))
+
+
+def test_a_lesion_line_says_what_it_is_most_like():
+    page = _page()
+    assert "lytic metastasis (0.82)" in page
+    assert "not judged" in page

@@ -111,3 +111,24 @@ def test_a_vertebra_without_voxels_is_reported_without_a_region(tmp_path):
     report = hd.sr.srread(write_results(case, {}, tmp_path).files["findings.dcm"])
     groups = report.content.get_image_measurement_groups()
     assert [g.tracking_identifier for g in groups][:2] == ["L3 vertebral body", "L4 vertebral body"]
+
+
+def test_a_judged_finding_carries_its_class_and_an_unclear_one_says_so(tmp_path):
+    grid = source_grid("sagittal")
+    source = classic_source(grid)
+    case = fake_case(grid, source)
+    subtypes = {"metastasis_lytic": 0.7, "modic_1": 0.3}
+    clear = replace(
+        case.lesions[0], subtype="metastasis_lytic", subtype_probabilities=subtypes, prediction_set=("malignant",)
+    )
+    unclear = replace(case.lesions[1], subtype="modic_1", prediction_set=("benign", "malignant"))
+    sick = replace(case.vertebrae[0], subtype="normal", probabilities={"normal": 0.9}, prediction_set=("normal",))
+    case = case.with_(lesions=(clear, unclear), vertebrae=(sick, *case.vertebrae[1:]))
+    written = write_results(case, {source.series_uid: source}, tmp_path).files
+    said = {
+        group.tracking_identifier: [e.value.meaning for e in group.get_qualitative_evaluations()][1:]
+        for group in _groups(written["findings.dcm"])
+    }
+    assert said["lesion 1, L4"] == ["Suspicious of malignancy", "Metastasis lytic"]
+    assert next(words for name, words in said.items() if name.startswith("lesion 2"))[0] == "Indeterminate"
+    assert next(words for name, words in said.items() if "L3" in name)[1:] == ["Normal", "Normal"]

@@ -6,7 +6,17 @@ import pytest
 
 from fake_case import analyzed_case
 from spondyl.core import Acquisition, QualityFlag
-from spondyl.io.wording import count, headline, milliliters, remarks, scanner, summary, timing, uncertainty_word
+from spondyl.io.wording import (
+    count,
+    headline,
+    milliliters,
+    opinion,
+    remarks,
+    scanner,
+    summary,
+    timing,
+    uncertainty_word,
+)
 
 
 def test_the_headline_names_the_levels_of_the_lesions():
@@ -75,3 +85,15 @@ def test_timing_and_scanner_are_written_as_radiographers_do():
     assert timing(acquisition) == "TR 3500 · TE 60 · TI 160 ms · b 800"
     assert scanner(acquisition) == "GE Artist 1.5 T"
     assert (timing(Acquisition()), scanner(Acquisition())) == ("", "")
+
+
+def test_a_clear_opinion_names_the_subtype_and_an_unclear_one_the_classes():
+    lesion = analyzed_case().lesions[0]
+    assert opinion(lesion) == "lytic metastasis (0.82)"
+    unclear = replace(lesion, prediction_set=("malignant", "benign"))
+    assert opinion(unclear) == "indeterminate: malignant or benign; most like lytic metastasis (0.82)"
+    assert opinion(replace(lesion, prediction_set=())).startswith("indeterminate: like nothing known")
+
+
+def test_what_was_not_judged_has_no_opinion():
+    assert opinion(analyzed_case().vertebrae[0]) == ""

@@ -36,6 +36,18 @@ class Vertebra:
         Mean probability of body inside its mask, from 0 to 1.
     at_edge : bool
         True where the field of view cuts the body.
+    probabilities : mapping of str to float
+        ``malignant``, ``benign`` and ``normal``, summing to 1: whether it is normal, and if not, what kind of finding
+        decides. Empty where it was not judged.
+    subtype : str or None
+        Its most probable subtype, such as ``"modic_1"``; None where it was not judged.
+    subtype_probabilities : mapping of str to float
+        Of every subtype, summing to 1.
+    prediction_set : tuple of str
+        Those of the three classes that cannot be ruled out at the promised error rate, most probable first. Any number
+        but one means indeterminate, if it was judged.
+    uncertainty : float or None
+        Normalized entropy of `probabilities`, from 0 to 1.
     """
 
     instance: int
@@ -47,6 +59,15 @@ class Vertebra:
     volume_mm3: float
     detection_confidence: float
     at_edge: bool = False
+    probabilities: Mapping[str, float] = field(default_factory=dict, hash=False)
+    subtype: str | None = None
+    subtype_probabilities: Mapping[str, float] = field(default_factory=dict, hash=False)
+    prediction_set: tuple[str, ...] = ()
+    uncertainty: float | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("probabilities", "subtype_probabilities"):
+            object.__setattr__(self, name, MappingProxyType(dict(getattr(self, name))))
 
 
 @dataclass(frozen=True)
@@ -106,6 +127,13 @@ class Lesion:
         Further numbers.
     compartment : str
         ``"bone"``, ``"epidural"``, ``"paraspinal"``, ``"intradural"`` or ``"intramedullary"``; empty if not judged.
+    subtype : str or None
+        Most probable subtype, such as ``"metastasis_lytic"``; None where it was not judged.
+    subtype_probabilities : mapping of str to float
+        Of every subtype, summing to 1; empty where it was not judged.
+    prediction_set : tuple of str
+        Those of the three classes that cannot be ruled out at the promised error rate, most probable first. Any number
+        but one means indeterminate, if a subtype was judged.
     """
 
     label: int
@@ -120,9 +148,13 @@ class Lesion:
     sequences_used: tuple[str, ...]
     measurements: tuple[Measurement, ...] = ()
     compartment: str = ""
+    subtype: str | None = None
+    subtype_probabilities: Mapping[str, float] = field(default_factory=dict)
+    prediction_set: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "probabilities", MappingProxyType(dict(self.probabilities)))
+        for name in ("probabilities", "subtype_probabilities"):
+            object.__setattr__(self, name, MappingProxyType(dict(getattr(self, name))))
 
 
 @dataclass(frozen=True)

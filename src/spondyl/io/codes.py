@@ -108,6 +108,33 @@ CLASS_PROBABILITIES = {
 }
 """Probabilities of `Lesion.probabilities` by name; each from 0 to 1."""
 
+FINDING_CLASS = Code("CLASS", SCHEME, "Class of the finding")
+FINDING_CLASSES = {
+    "malignant": Code("CLASS_MALIGNANT", SCHEME, "Suspicious of malignancy"),
+    "benign": Code("CLASS_BENIGN", SCHEME, "Benign"),
+    "normal": Code("CLASS_NORMAL", SCHEME, "Normal"),
+}
+INDETERMINATE = Code("CLASS_INDETERMINATE", SCHEME, "Indeterminate")
+"""Written where the classes cannot be told apart at the promised error rate, or nothing known fits."""
+
+FINDING_SUBTYPE = Code("SUBTYPE", SCHEME, "Most probable subtype of the finding")
+
+
+def subtype_code(subtype: str) -> Code:
+    """Give the code of a subtype.
+
+    Parameters
+    ----------
+    subtype : str
+        Name in lower snake case, such as ``"metastasis_lytic"``.
+
+    Returns
+    -------
+    Code
+        In our own scheme: the code systems in use have no such mixture of tumors and mimics.
+    """
+    return Code(subtype.upper()[:16], SCHEME, subtype.replace("_", " ").capitalize()[:64])
+
 
 def vertebra_code(level: str | None) -> Code:
     """Give the code of a whole vertebra.

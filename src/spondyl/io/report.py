@@ -155,6 +155,8 @@ def _lesion_line(lesion: Lesion, case: Case) -> dict[str, Any]:
         "uncertainty_word": wording.uncertainty_word(lesion.uncertainty),
         "sequences": ", ".join(lesion.sequences_used),
         "measurements": lesion.measurements,
+        "opinion": wording.opinion(lesion),
+        "compartment": lesion.compartment,
     }
 
 
@@ -168,6 +170,7 @@ def _vertebra_line(case: Case, number: int) -> dict[str, Any]:
         "volume_ml": wording.milliliters(vertebra.volume_mm3),
         "confidence": vertebra.detection_confidence,
         "remarks": wording.remarks(vertebra),
+        "opinion": wording.opinion(vertebra),
         "lesions": [lesion.label for lesion in case.lesions if lesion.vertebra_instance == vertebra.instance],
     }
 

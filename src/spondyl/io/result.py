@@ -142,7 +142,28 @@ def slice_count(image: Image) -> int:
 
 
 def _vertebra(vertebra: Vertebra) -> dict[str, Any]:
-    return asdict(vertebra) | {"volume_mm3": round(vertebra.volume_mm3, 1)}
+    return {
+        "instance": vertebra.instance,
+        "level": vertebra.level,
+        "level_probability": vertebra.level_probability,
+        "level_uncertain": vertebra.level_uncertain,
+        "level_reason": vertebra.level_reason,
+        "centroid_lps_mm": list(vertebra.centroid_lps_mm),
+        "volume_mm3": round(vertebra.volume_mm3, 1),
+        "detection_confidence": vertebra.detection_confidence,
+        "at_edge": vertebra.at_edge,
+        "probabilities": dict(vertebra.probabilities),
+        "uncertainty": vertebra.uncertainty,
+        **_opinion(vertebra),
+    }
+
+
+def _opinion(finding: Vertebra | Lesion) -> dict[str, Any]:
+    return {
+        "subtype": finding.subtype,
+        "subtype_probabilities": dict(finding.subtype_probabilities),
+        "prediction_set": list(finding.prediction_set),
+    }
 
 
 def _lesion(lesion: Lesion) -> dict[str, Any]:
@@ -158,6 +179,8 @@ def _lesion(lesion: Lesion) -> dict[str, Any]:
         "uncertainty": lesion.uncertainty,
         "sequences_used": list(lesion.sequences_used),
         "measurements": [_measurement(m) for m in lesion.measurements],
+        "compartment": lesion.compartment,
+        **_opinion(lesion),
     }
 
 

@@ -169,8 +169,9 @@ def _vertebra_group(
         "measurements": [
             _number(codes.VOLUME, vertebra.volume_mm3, codes.CUBIC_MILLIMETER),
             _number(codes.LEVEL_PROBABILITY, vertebra.level_probability, codes.NO_UNITS),
+            *_class_probabilities(vertebra),
         ],
-        "qualitative_evaluations": [hd.sr.QualitativeEvaluation(codes.LEVEL_CERTAINTY, certainty)],
+        "qualitative_evaluations": [hd.sr.QualitativeEvaluation(codes.LEVEL_CERTAINTY, certainty), *_opinion(vertebra)],
     }
     return _group(vertebra_tracking_id(vertebra), segments, reference, parts)
 
@@ -180,11 +181,7 @@ def _lesion_group(lesion: Lesion, segments: dict[str, tuple[Dataset, Dataset]], 
     numbers = [
         _number(codes.VOLUME, lesion.volume_mm3, codes.CUBIC_MILLIMETER),
         _number(codes.LONG_AXIS, lesion.longest_diameter_mm, codes.MILLIMETER),
-        *(
-            _number(code, lesion.probabilities[name], codes.NO_UNITS)
-            for name, code in codes.CLASS_PROBABILITIES.items()
-            if name in lesion.probabilities
-        ),
+        *_class_probabilities(lesion),
         _number(codes.CERTAINTY_OF_FINDING, 100 * lesion.confidence, codes.PERCENT),
         _number(codes.CLASSIFICATION_UNCERTAINTY, lesion.uncertainty, codes.NO_UNITS),
         *(_further(m) for m in lesion.measurements if m.value is not None),
@@ -195,7 +192,30 @@ def _lesion_group(lesion: Lesion, segments: dict[str, tuple[Dataset, Dataset]], 
         "finding_sites": [hd.sr.FindingSite(anatomic_location=site)],
         "measurements": numbers,
     }
+    opinion = _opinion(lesion)
+    if opinion:
+        parts["qualitative_evaluations"] = opinion
     return _group(lesion_tracking_id(lesion), segments, reference, parts)
+
+
+def _class_probabilities(finding: Vertebra | Lesion) -> list[hd.sr.Measurement]:
+    return [
+        _number(code, finding.probabilities[name], codes.NO_UNITS)
+        for name, code in codes.CLASS_PROBABILITIES.items()
+        if name in finding.probabilities
+    ]
+
+
+def _opinion(finding: Vertebra | Lesion) -> list[hd.sr.QualitativeEvaluation]:
+    """Write class and subtype where they were judged; the class as indeterminate where it is not one alone."""
+    if finding.subtype is None:
+        return []
+    certain = len(finding.prediction_set) == 1
+    name = codes.FINDING_CLASSES[finding.prediction_set[0]] if certain else codes.INDETERMINATE
+    return [
+        hd.sr.QualitativeEvaluation(codes.FINDING_CLASS, name),
+        hd.sr.QualitativeEvaluation(codes.FINDING_SUBTYPE, codes.subtype_code(finding.subtype)),
+    ]
 
 
 def _number(name: Code, value: float, unit: Code) -> hd.sr.Measurement:

@@ -28,6 +28,23 @@ STEP_WORDS = {
     "total": "All together",
 }
 
+SUBTYPE_WORDS = {
+    "hemangioma_atypical": "atypical hemangioma",
+    "fatty_marrow": "focal fatty marrow",
+    "red_marrow": "red marrow island",
+    "modic_1": "Modic 1 change",
+    "modic_2": "Modic 2 change",
+    "modic_3": "Modic 3 change",
+    "schmorl": "Schmorl node",
+    "fracture_osteoporotic": "osteoporotic fracture",
+    "metastasis_lytic": "lytic metastasis",
+    "metastasis_sclerotic": "sclerotic metastasis",
+    "metastasis_mixed": "mixed metastasis",
+    "diffuse": "diffuse infiltration",
+    "fracture_pathological": "pathological fracture",
+}
+"""Subtypes whose name in the result file is not already how one says it."""
+
 OUTSIDE_BONE = "outside bone"
 """Where a candidate lies that no vertebra holds."""
 
@@ -162,6 +179,30 @@ def _vertebra_sentence(case: Case) -> str:
 
 def _not_searched(case: Case) -> bool:
     return any(flag.code == "lesions_failed" for flag in case.quality)
+
+
+def opinion(finding: Vertebra | Lesion) -> str:
+    """Say in a few words what a finding is taken for, and whether that can be told.
+
+    Parameters
+    ----------
+    finding : Vertebra or Lesion
+        The finding.
+
+    Returns
+    -------
+    str
+        Such as ``"lytic metastasis (0.82)"``, or ``"indeterminate: malignant or benign; most like Modic 1 change
+        (0.41)"``; empty where it was not judged.
+    """
+    if finding.subtype is None:
+        return ""
+    kind = SUBTYPE_WORDS.get(finding.subtype, finding.subtype.replace("_", " "))
+    likely = f"{kind} ({finding.subtype_probabilities.get(finding.subtype, 0.0):.2f})"
+    if len(finding.prediction_set) == 1:
+        return likely
+    between = " or ".join(finding.prediction_set) or "like nothing known"
+    return f"indeterminate: {between}; most like {likely}"
 
 
 def place(lesion: Lesion, case: Case) -> str:
