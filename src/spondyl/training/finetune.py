@@ -180,7 +180,7 @@ def train_on_images(
         seen = [v for i, v in enumerate(volumes) if i not in tested]
         held = [volumes[i] for i in tested]
         run = Run(f"fold-{number}", seen, held)
-        cards.append(_train(run, out, settings, origin=origin, name=name))
+        cards.append(train_once(run, out, settings, origin=origin, name=name))
         rows += [{"fold": number, **row} for row in _rows(out / run.name)]
     if rows and is_main_process():
         _write_metrics(out, rows)
@@ -188,7 +188,7 @@ def train_on_images(
         n_patients = len({v.patient for v in volumes})
         data = f"{settings.folds}-fold cross-validation by patient: {len(volumes)} images of {n_patients} patients"
         measured = {"data": data, **_means(rows)} if rows else None
-        cards.insert(0, _train(Run("final", volumes, [], measured), out, settings, origin=origin, name=name))
+        cards.insert(0, train_once(Run("final", volumes, [], measured), out, settings, origin=origin, name=name))
     return cards[0]
 
 
@@ -211,8 +211,27 @@ class Run(NamedTuple):
     measured: Mapping[str, Any] | None = None
 
 
-def _train(run: Run, out: Path, settings: FinetuneSettings, *, origin: Origin, name: str) -> Path:
-    """Train, measure and export one network; skip what is finished."""
+def train_once(run: Run, out: Path, settings: FinetuneSettings, *, origin: Origin, name: str) -> Path:
+    """Train, measure and export one network; what is finished is kept.
+
+    Parameters
+    ----------
+    run : Run
+        Its images.
+    out : Path
+        Holds the run's folder.
+    settings : FinetuneSettings
+        How long and how.
+    origin : Origin
+        Where the network starts.
+    name : str
+        Of the model.
+
+    Returns
+    -------
+    Path
+        Its card; figures of the images held back stand in ``metrics.json`` beside it.
+    """
     folder = out / run.name
     card = folder / f"{name}.toml"
     if card.exists() and _finished(folder, settings):
