@@ -186,7 +186,7 @@ def fit_combat(
     )
     mean, slopes, sd = np.zeros(p), np.zeros((q, p)), np.zeros(p)
     estimates = SiteEstimates(*(np.full((k, p), np.nan) for _ in SiteEstimates._fields))
-    for part, rows in _groups(values):
+    for part, rows in feature_groups(values):
         mean[part], slopes[:, part], sd[part], found = system.solved(values, part, rows)
         for whole, piece in zip(estimates, found, strict=True):
             whole[:, part] = piece
@@ -206,8 +206,21 @@ def _reference_number(names: tuple[str, ...], reference: str) -> int | None:
     return names.index(reference)
 
 
-def _groups(values: NDArray[np.float64]) -> Iterator[tuple[slice | NDArray[np.intp], NDArray[np.bool_] | None]]:
-    """Cut the table into features that miss the same patients, in blocks that fit the cache."""
+def feature_groups(values: NDArray[np.float64]) -> Iterator[tuple[slice | NDArray[np.intp], NDArray[np.bool_] | None]]:
+    """Cut a table into features that miss the same patients, in blocks that fit the cache.
+
+    Parameters
+    ----------
+    values : ndarray of float, shape (n, p)
+        One column per feature.
+
+    Yields
+    ------
+    part : slice or ndarray of int
+        Features.
+    rows : ndarray of bool, shape (n,), or None
+        Patients who have them; None for all.
+    """
     n, p = values.shape
     width = max(BLOCK_VALUES // max(n, 1), 8)
     lacking: list[int] = []
