@@ -1,0 +1,199 @@
+"""Fourth step of the road: say what every vertebra and lesion candidate is, and how far that can be told."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, replace
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+from scipy import ndimage
+
+from spondyl import __version__
+from spondyl.core import SAGITTAL, Case, Image, LabelMap, ModelError, QualityFlag, SettingsError, StepRecord, reorient
+from spondyl.models.classify import classify, scheme_of
+from spondyl.models.confidence import entropy, prediction_set
+from spondyl.models.crops import CROP_SHAPE, crop_places, lesion_site, vertebra_sites
+from spondyl.models.space import resample
+from spondyl.models.study import study_of
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from spondyl.core import Grid, Lesion
+    from spondyl.models.classify import Classifier, Opinions
+    from spondyl.models.crops import Site
+
+NEAR_LESION_MM = 12.0
+"""Class activation is told this far around a lesion. Chosen by us: farther away it explains something else."""
+
+NOT_JUDGED = QualityFlag(
+    "classes_not_judged",
+    "No series at hand shows marrow in a way the classifiers know, so no vertebra or lesion was given a class.",
+)
+
+
+@dataclass(frozen=True)
+class ClassifySettings:
+    """Settings of the step.
+
+    Parameters
+    ----------
+    sets : bool
+        Whether prediction sets are told; without them nothing is called indeterminate.
+
+    Raises
+    ------
+    SettingsError
+        If it is not a truth value.
+    """
+
+    sets: bool = True
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.sets, bool):
+            msg = f"classify.sets must be true or false, got {self.sets!r}"
+            raise SettingsError(msg)
+
+
+class _Asked(NamedTuple):
+    """The sites of a case on the working grid: first the vertebrae, then the lesions."""
+
+    sites: list[Site]
+    masks: list[NDArray[np.bool_]]
+
+
+def classify_findings(
+    case: Case, settings: ClassifySettings, *, context: Classifier, resnet: Classifier, densenet: Classifier
+) -> Case:
+    """Give every vertebra and lesion of a case its class.
+
+    Parameters
+    ----------
+    case : Case
+        Localized, with its lesion candidates.
+    settings : ClassifySettings
+        How.
+    context, resnet, densenet : Classifier
+        Networks that were trained and calibrated together; the card of the first tells the prediction sets.
+
+    Returns
+    -------
+    Case
+        With probabilities, subtype, prediction set and uncertainty of vertebrae and lesions, lesions and their labels
+        in the order of the new probabilities, and the map ``"saliency"`` raised where an image speaks for malignancy.
+    """
+    networks = (context, resnet, densenet)
+    study = study_of(case, context.card) if "structures" in case.labels else None
+    if study is None:
+        return _recorded(case.flagged(NOT_JUDGED), settings, networks)
+    asked = _sites(case, study.grid)
+    if not asked.sites:
+        return _recorded(case, settings, networks)
+    opinions = classify(study, asked.sites, asked.masks, networks)
+    said = [_fields(opinions, row, context, settings) for row in range(len(asked.sites))]
+    n = len(case.vertebrae)
+    vertebrae = tuple(replace(v, **fields) for v, fields in zip(case.vertebrae, said[:n], strict=True))
+    saliency = _activated(case, asked.sites[n:], opinions.activation[n:], study.grid)
+    lesions = [replace(lesion, **fields) for lesion, fields in zip(case.lesions, said[n:], strict=True)]
+    case = case.with_(vertebrae=vertebrae, maps={**case.maps, **saliency})
+    return _recorded(_in_order(case, lesions), settings, networks)
+
+
+def _fields(opinions: Opinions, row: int, context: Classifier, settings: ClassifySettings) -> dict[str, object]:
+    """Give what the record holds of one opinion."""
+    scheme = scheme_of(context.card)
+    classes, subtypes = opinions.classes[row], opinions.subtypes[row]
+    names: tuple[str, ...] = ()
+    if settings.sets:
+        names = prediction_set(classes, _quantiles(context, len(scheme.classes)), scheme.classes)
+    return {
+        "probabilities": {name: float(classes[scheme.classes.index(name)]) for name in reversed(scheme.classes)},
+        "subtype": scheme.subtypes[int(np.argmax(subtypes))],
+        "subtype_probabilities": {name: float(p) for name, p in zip(scheme.subtypes, subtypes, strict=True)},
+        "prediction_set": names or (() if settings.sets else (scheme.classes[int(np.argmax(classes))],)),
+        "uncertainty": float(np.clip(max(entropy(classes), 2 * opinions.disagreement[row]), 0, 1)),
+    }
+
+
+def _quantiles(context: Classifier, n_classes: int) -> list[float]:
+    table = context.card.details.get("ensemble", {})
+    quantiles = list(table.get("quantiles", ()))
+    if len(quantiles) != n_classes:
+        msg = f"the card of {context.name} tells no prediction sets for {n_classes} classes; name another model"
+        raise ModelError(msg)
+    return quantiles
+
+
+def _sites(case: Case, grid: Grid) -> _Asked:
+    """Lay the vertebrae and lesions of a case on the working grid."""
+    spacing_mm = grid.spacing_mm
+    centers = [grid.lps_to_ijk(v.centroid_lps_mm) for v in case.vertebrae]
+    sites = vertebra_sites(np.reshape(centers, (-1, 3)), spacing_mm)
+    masks = _masks(case.labels["vertebrae"], grid, [v.instance for v in case.vertebrae]) if sites else []
+    if case.lesions and "lesions" in case.labels:
+        # Order matters to no one but the networks: vertebrae first, whose sites tell direction and place of lesions.
+        found = [lesion_site(grid.lps_to_ijk(x.centroid_lps_mm).tolist(), sites, spacing_mm) for x in case.lesions]
+        masks = [*masks, *_masks(case.labels["lesions"], grid, [x.label for x in case.lesions])]
+        sites = [*sites, *found]
+    return _Asked(sites, masks)
+
+
+def _masks(labels: LabelMap, grid: Grid, numbers: list[int]) -> list[NDArray[np.bool_]]:
+    """Sample single labels on the working grid, each at its majority."""
+    turned = labels.grid.reoriented(SAGITTAL)
+    array = reorient(labels.array, labels.grid.orientation, SAGITTAL)
+    return [resample((array == number).astype(np.float32), turned, grid) > 0.4 for number in numbers]
+
+
+def _in_order(case: Case, lesions: list[Lesion]) -> Case:
+    """Put lesions in the order of their new probability of malignancy, and number them and their labels anew."""
+    order = sorted(lesions, key=lambda x: -x.probabilities["malignant"])
+    if not lesions:
+        return case
+    labels = case.labels["lesions"]
+    new = np.zeros(int(labels.array.max()) + 1, np.uint16)
+    for number, lesion in enumerate(order, start=1):
+        new[lesion.label] = number
+    renamed = {int(new[old]): name.replace(str(old), str(new[old])) for old, name in labels.names.items() if old}
+    numbered = LabelMap(new[labels.array], labels.grid, renamed)
+    renumbered = tuple(replace(lesion, label=number) for number, lesion in enumerate(order, start=1))
+    return case.with_(lesions=renumbered, labels={**case.labels, "lesions": numbered})
+
+
+def _activated(case: Case, sites: list[Site], activation: NDArray[np.float32], working: Grid) -> dict[str, Image]:
+    """Raise the saliency around lesions to where the networks saw evidence for malignancy, from 0 to 1 each."""
+    if not sites or "saliency" not in case.maps:
+        return {}
+    grid = case.maps["saliency"].grid
+    saliency = case.maps["saliency"].array.copy()
+    boxes = ndimage.find_objects(case.labels["lesions"].array)
+    margin = np.ceil(NEAR_LESION_MM / np.asarray(grid.spacing_mm)).astype(int)
+    for lesion, site, seen in zip(case.lesions, sites, activation, strict=True):
+        evidence = np.maximum(seen, 0)
+        box = boxes[lesion.label - 1] if lesion.label <= len(boxes) else None
+        if box is None or evidence.max() <= 0:
+            continue
+        near = tuple(slice(max(s.start - m, 0), s.stop + m) for s, m in zip(box, margin, strict=True))
+        part = saliency[near]
+        first = np.array([s.start for s in near])
+        voxels = np.moveaxis(np.indices(part.shape), 0, -1).reshape(-1, 3) + first
+        at = crop_places(site, working.lps_to_ijk(grid.ijk_to_lps(voxels)), working.spacing_mm)
+        at = (at + 0.5) * np.asarray(evidence.shape) / np.asarray(CROP_SHAPE) - 0.5
+        shown = ndimage.map_coordinates(evidence / evidence.max(), at.T, order=1, mode="constant")
+        saliency[near] = np.maximum(part, lesion.probabilities["malignant"] * shown.reshape(part.shape))
+    return {"saliency": Image(np.clip(saliency, 0, 1), grid)}
+
+
+def _recorded(case: Case, settings: ClassifySettings, networks: tuple[Classifier, ...]) -> Case:
+    record = StepRecord(
+        "classify",
+        __version__,
+        asdict(settings),
+        {network.name: network.sha256 for network in networks},
+        methods=(
+            "Every vertebra and lesion candidate was classed as normal, benign or malignant, with a subtype, by the "
+            "mean of a transformer over all levels and sequences, a 3D ResNet and a 3D DenseNet, trained on synthetic "
+            "patients alone and calibrated by temperature on others; prediction sets are split conformal."
+        ),
+    )
+    return case.with_(history=(*case.history, record))

@@ -1,0 +1,169 @@
+"""How far class probabilities can be trusted: temperature, agreement of networks, and prediction sets.
+
+What is fitted here is fitted on patients that no network was trained on, and stored in the model card.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import ArrayLike, NDArray
+
+    Floats = NDArray[np.float64]
+
+TEMPERATURES = np.exp(np.linspace(np.log(0.25), np.log(8.0), 200))
+"""Candidates in the search for a temperature; beyond them a network is not miscalibrated but wrong."""
+
+
+def softmax(logits: ArrayLike, temperature: float = 1.0) -> Floats:
+    """Turn logits into probabilities.
+
+    Parameters
+    ----------
+    logits : array_like of float, shape (..., n_classes)
+        Network output.
+    temperature : float, optional
+        Divides the logits: above 1 makes a network less sure.
+
+    Returns
+    -------
+    ndarray of float, shape (..., n_classes)
+        Sums to 1 along the last axis.
+
+    References
+    ----------
+    Guo et al. 2017, On calibration of modern neural networks, arXiv 1706.04599, section 4.2.
+    """
+    scaled = np.asarray(logits, dtype=np.float64) / temperature
+    power = np.exp(scaled - scaled.max(axis=-1, keepdims=True))
+    probabilities: Floats = power / power.sum(axis=-1, keepdims=True)
+    return probabilities
+
+
+def fit_temperature(logits: ArrayLike, truth: ArrayLike, groups: Sequence[int] | None = None) -> float:
+    """Find the temperature under which the truth is most likely.
+
+    Parameters
+    ----------
+    logits : array_like of float, shape (n, n_subtypes)
+        Network output on patients it was not trained on.
+    truth : array_like of int, shape (n,)
+        True class of each.
+    groups : sequence of int, optional
+        Class of each subtype; each is its own class by default.
+
+    Returns
+    -------
+    float
+        One of `TEMPERATURES`.
+    """
+    logits, truth = np.asarray(logits, dtype=np.float64), np.asarray(truth, dtype=np.intp)
+    groups = range(logits.shape[1]) if groups is None else groups
+    rows, n = np.arange(len(truth)), max(groups) + 1
+    likelihood = [np.log(group(softmax(logits, t), groups, n)[rows, truth] + 1e-12).mean() for t in TEMPERATURES]
+    return float(TEMPERATURES[int(np.argmax(likelihood))])
+
+
+def group(probabilities: ArrayLike, groups: Sequence[int], n_groups: int) -> Floats:
+    """Add up the probabilities of subtypes that belong to one class.
+
+    Parameters
+    ----------
+    probabilities : array_like of float, shape (..., n_subtypes)
+        Probability of each subtype.
+    groups : sequence of int
+        Class of each subtype.
+    n_groups : int
+        Number of classes.
+
+    Returns
+    -------
+    ndarray of float, shape (..., n_groups)
+        Probability of each class.
+    """
+    membership = np.zeros((len(groups), n_groups))
+    membership[np.arange(len(groups)), list(groups)] = 1.0
+    classes: Floats = np.asarray(probabilities, dtype=np.float64) @ membership
+    return classes
+
+
+def conformal_quantiles(probabilities: ArrayLike, truth: ArrayLike, *, error: float = 0.1) -> Floats:
+    """Find, for each class, how improbable it may be and still belong to the prediction set.
+
+    Split conformal prediction with one threshold for each true class, so that rare malignant findings are covered as
+    often as the many normal ones.
+
+    Parameters
+    ----------
+    probabilities : array_like of float, shape (n, n_classes)
+        Calibrated probabilities of patients that no network was trained on.
+    truth : array_like of int, shape (n,)
+        True classes.
+    error : float, optional
+        Share of each class whose set may miss the truth.
+
+    Returns
+    -------
+    ndarray of float, shape (n_classes,)
+        Largest ``1 - probability`` at which a class is in the set; 1, which lets it in always, where too few cases of
+        it were seen to promise anything.
+
+    References
+    ----------
+    Sadinle, Lei and Wasserman 2019, Least ambiguous set-valued classifiers with bounded error levels, JASA 114:223
+    (doi 10.1080/01621459.2017.1395341), section 3.
+    """
+    probabilities, truth = np.asarray(probabilities, dtype=np.float64), np.asarray(truth, dtype=np.intp)
+    quantiles = np.ones(probabilities.shape[1])
+    for label in range(probabilities.shape[1]):
+        scores = np.sort(1 - probabilities[truth == label, label])
+        rank = int(np.ceil((len(scores) + 1) * (1 - error)))
+        if 1 <= rank <= len(scores):
+            quantiles[label] = scores[rank - 1]
+    return quantiles
+
+
+def prediction_set(probabilities: ArrayLike, quantiles: ArrayLike, names: Sequence[str]) -> tuple[str, ...]:
+    """Give the classes that cannot be ruled out.
+
+    Parameters
+    ----------
+    probabilities : array_like of float, shape (n_classes,)
+        Calibrated probabilities.
+    quantiles : array_like of float, shape (n_classes,)
+        From `conformal_quantiles`.
+    names : sequence of str
+        Name of each class.
+
+    Returns
+    -------
+    tuple of str
+        Most probable first. Anything but one name means indeterminate: several cannot be told apart, or the finding is
+        like nothing known.
+    """
+    probability = np.asarray(probabilities, dtype=np.float64)
+    kept = 1 - probability <= np.asarray(quantiles) + 1e-12
+    return tuple(names[i] for i in np.argsort(-probability, kind="stable") if kept[i])
+
+
+def entropy(probabilities: ArrayLike) -> Floats:
+    """Give the normalized entropy of class probabilities.
+
+    Parameters
+    ----------
+    probabilities : array_like of float, shape (..., n_classes)
+        Sums to 1 along the last axis; at least two classes.
+
+    Returns
+    -------
+    ndarray of float, shape (...)
+        From 0, sure, to 1, nothing known.
+    """
+    p = np.asarray(probabilities, dtype=np.float64)
+    bits: Floats = -(p * np.log(np.clip(p, 1e-12, None))).sum(axis=-1) / np.log(p.shape[-1])
+    return np.clip(bits, 0.0, 1.0)
