@@ -80,6 +80,8 @@ def test_structures_agree_with_healthy_tissue(healthy):
     assert set(np.unique(healthy.tissue[healthy.structure == Structure.BODY])) <= {
         Tissue.MARROW,
         Tissue.BASIVERTEBRAL_VEIN,
+        Tissue.FATTY_MARROW,
+        Tissue.RED_MARROW,
     }
     assert not healthy.lesion.any()
 
@@ -106,7 +108,7 @@ def test_the_canal_runs_through_without_a_break_behind_the_bodies(healthy):
 
 def test_the_cord_ends_near_the_first_lumbar_vertebra():
     for seed in range(2_000_010, 2_000_014):
-        patient = build_anatomy(seed, spacing_mm=(4.0, 2.0, 1.5), lesions="none")
+        patient = build_anatomy(seed, spacing_mm=(4.0, 2.0, 1.5), extent_mm=(60.0, 390.0, 160.0), lesions="none")
         tip = patient.grid.ijk_to_lps(np.argwhere(patient.structure == Structure.CORD).max(0))[2]
         center = {v.level: v.center_lps_mm[2] for v in patient.vertebrae}
         # Between the discs T11/T12 and L2/L3, as in nearly all adults.

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from spondyl.core import Sequence, SettingsError
-from spondyl.phantom.protocol import LUMBAR_SEQUENCES, lumbar_study, sample_protocol
+from spondyl.phantom.protocol import LUMBAR_SEQUENCES, sample_protocol
 from spondyl.phantom.signal import Pulse
 from spondyl.phantom.vendors import CATALOG, VENDORS
 
@@ -38,14 +38,18 @@ def test_gradient_echo_dixon_echoes_in_phase():
             assert p.acquisition.echo_time_ms == pytest.approx(4.6)
 
 
-def test_a_study_has_one_scanner_ascending_times_and_contrast_last():
-    study = lumbar_study(np.random.default_rng(4), sequences=[Sequence.T1CE, *TAKEN], axial_t2=True)
-    assert len({(p.acquisition.station, p.acquisition.model, p.acquisition.field_strength_t) for p in study}) == 1
-    times = [p.acquisition.acquired_s for p in study]
-    assert times == sorted(times)
-    assert study[-1].sequence is Sequence.T1CE
-    assert [p.plane for p in study].count("axial") == 1
-    assert sum(bool(p.acquisition.contrast_given) for p in study) == 1
+def test_unseen_timing_lies_beyond_what_training_draws():
+    # Training draws T1 at TE 7-20 and TR 400-850 ms, T2 at TE 75-130, STIR at TE 30-80 ms.
+    for sequence, highest in ((Sequence.T1, 20), (Sequence.T2, 130), (Sequence.STIR, 80)):
+        times = [p.acquisition.echo_time_ms for p in draw(sequence, 30, field_strength_t=1.5, unseen=True)]
+        assert min(times) > highest
+
+
+def test_a_weak_field_gives_less_signal_and_its_own_model():
+    weak, strong = (np.mean([p.snr for p in draw(Sequence.T2, field_strength_t=f)]) for f in (0.55, 3.0))
+    assert weak < 0.6 * strong
+    (low,) = draw(Sequence.T2, 1, vendor="siemens", field_strength_t=0.55)
+    assert low.acquisition.model in CATALOG["siemens"].models[0.55]
 
 
 @pytest.mark.parametrize("vendor", VENDORS)
@@ -81,5 +85,3 @@ def test_unknown_names_are_refused():
         sample_protocol(rng, Sequence.T1, "acme")
     with pytest.raises(SettingsError, match="no protocol for sequence"):
         sample_protocol(rng, Sequence.UNKNOWN)
-    with pytest.raises(SettingsError, match="at least one sequence"):
-        lumbar_study(rng, sequences=[])

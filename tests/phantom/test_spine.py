@@ -10,7 +10,7 @@ import pytest
 
 from spondyl.phantom.bones import body_distance
 from spondyl.phantom.person import Person
-from spondyl.phantom.spine import VARIANT_SHARES, collapsed, sample_spine, with_collapse
+from spondyl.phantom.spine import TRANSITIONAL_SHARES, VARIANT_SHARES, collapsed, sample_spine, with_collapse
 
 N_SPINES = 60
 
@@ -96,6 +96,17 @@ def test_a_variant_is_as_common_as_reported():
     counts = [sum(s.level[0] == "L" for s in sample_spine(np.random.default_rng(n), top="L1")) for n in range(600)]
     for n_lumbar, name in ((4, "L4"), (6, "L6")):
         assert counts.count(n_lumbar) / 600 == pytest.approx(VARIANT_SHARES[name], abs=0.025)
+
+
+def test_transitional_vertebrae_are_as_common_as_reported_and_look_half_sacral():
+    spines = [sample_spine(np.random.default_rng(n), top="L3") for n in range(400)]
+    odd = [[s for s in spine if s.transitional] for spine in spines]
+    share = np.mean([bool(o) for o in odd])
+    assert share == pytest.approx(sum(TRANSITIONAL_SHARES.values()), abs=0.02)
+    for (shape,) in filter(None, odd):
+        normal = np.mean([s.disc.height_mm for spine in spines for s in spine if s.level == shape.level])
+        # A joined vertebra's disc is low, a freed one's high.
+        assert (shape.disc.height_mm < normal) == (shape.level[0] == "L")
 
 
 def test_old_collapse_comes_with_age_and_more_often_in_women():

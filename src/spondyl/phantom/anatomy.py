@@ -14,7 +14,7 @@ from spondyl.phantom.canvas import Canvas
 from spondyl.phantom.centerline import centerline, column_frame
 from spondyl.phantom.pathology import LesionTruth, collapse_bodies, paint_lesions, plan_lesions
 from spondyl.phantom.person import Person, sample_person
-from spondyl.phantom.skeleton import instance_numbers, paint_bones
+from spondyl.phantom.skeleton import instance_numbers, paint_bones, paint_marrow_patches
 from spondyl.phantom.spine import sample_spine
 from spondyl.phantom.surroundings import paint_surroundings
 
@@ -54,6 +54,8 @@ class VertebraTruth:
         ``"wedge"``, ``"biconcave"`` or ``"crush"`` where the body has collapsed, else empty.
     disc_degeneration : float
         State of the disc below, from 0 (young) to 1 (black and flat).
+    transitional : bool
+        Whether it is half lumbar, half sacral.
     """
 
     instance: int
@@ -64,6 +66,7 @@ class VertebraTruth:
     half_width_mm: float
     collapse: str = ""
     disc_degeneration: float = 0.0
+    transitional: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -155,6 +158,7 @@ def build_anatomy(
     conus = [s.level for s in shapes].index("L1") + body.normal(0, 0.6)
     paint_canal(surface, canvas, line, frame, conus)
     paint_bones(body, canvas, shapes)
+    paint_marrow_patches(surface, canvas)
     truths = paint_lesions(sick, canvas, shapes, plan)
     return Anatomy(
         grid, canvas.tissue, canvas.structure, canvas.instance, canvas.lesion, _visible(canvas, shapes), truths, person
@@ -197,5 +201,6 @@ def _visible(canvas: Canvas, shapes: list[VertebraShape]) -> tuple[VertebraTruth
         if number in present:
             x, y, z = (float(c) for c in shape.center_lps_mm)
             size = shape.height_mm, shape.half_depth_mm, shape.half_width_mm
-            rows.append(VertebraTruth(number, shape.level, (x, y, z), *size, shape.collapse, shape.disc.degeneration))
+            state = shape.collapse, shape.disc.degeneration, shape.transitional
+            rows.append(VertebraTruth(number, shape.level, (x, y, z), *size, *state))
     return tuple(rows)

@@ -124,17 +124,6 @@ class Bench:
     failure: Array | None = None
     extras: dict[str, Any] = field(default_factory=dict)
 
-    @property
-    def phase_axis(self) -> int:
-        """Image axis along which phase is encoded."""
-        return _phase_axis(self.protocol)
-
-
-def _phase_axis(protocol: Protocol) -> int:
-    if protocol.plane == "axial":
-        return 1 if protocol.phase_direction == "AP" else 2
-    return 1 if protocol.phase_direction == "HF" else 2
-
 
 def _axis_positions(subject: Grid, grid: Grid) -> tuple[list[Array], list[Array]]:
     """Positions of object samples and of pixels along each axis, in mm from the middle of the image."""
@@ -171,7 +160,7 @@ def set_up(subject: Subject, protocol: Protocol, grid: Grid, rng: np.random.Gene
         Ready to receive.
     """
     objects, pixels = _axis_positions(subject.grid, grid)
-    phase = _phase_axis(protocol)
+    phase = protocol.phase_axis
     readout = 3 - phase
     a = protocol.acquisition
     drift_mm = rng.normal(0.0, 0.35, 2)
@@ -206,23 +195,24 @@ def set_up(subject: Subject, protocol: Protocol, grid: Grid, rng: np.random.Gene
 
 
 def _readout_shift_mm(protocol: Protocol) -> float:
-    a = protocol.acquisition
     if protocol.pulse is Pulse.DIFFUSION_EPI:
         return 0.0
-    return fat_shift_hz(a.field_strength_t or 1.5) / (a.bandwidth_hz_px or 200.0) * protocol.readout_mm
+    return (
+        fat_shift_hz(protocol.field_strength_t) / (protocol.acquisition.bandwidth_hz_px or 200.0) * protocol.readout_mm
+    )
 
 
 def _phase_shift_mm(protocol: Protocol, grid: Grid, phase: int) -> float:
     if protocol.pulse is not Pulse.DIFFUSION_EPI:
         return 0.0
     fov_mm = grid.shape[phase] * grid.spacing_mm[phase] * protocol.phase_oversampling
-    cycles = fat_shift_hz(protocol.acquisition.field_strength_t or 1.5) * EPI_ECHO_SPACING_MS * 1e-3
+    cycles = fat_shift_hz(protocol.field_strength_t) * EPI_ECHO_SPACING_MS * 1e-3
     return cycles * fov_mm
 
 
 def _noise_matrix(grid: Grid, axis: int, protocol: Protocol, filtering: float) -> NDArray[np.float32]:
     """Interpolate noise from acquired to shown pixels, keeping its standard deviation at 1."""
-    voxel = protocol.phase_mm if axis == _phase_axis(protocol) else protocol.readout_mm
+    voxel = protocol.phase_mm if axis == protocol.phase_axis else protocol.readout_mm
     extent = grid.shape[axis] * grid.spacing_mm[axis]
     n = max(2, round(extent / voxel))
     acquired = (np.arange(n) - (n - 1) / 2) * (extent / n)
@@ -290,8 +280,7 @@ def _fat_failure(
     protocol: Protocol, grid: Grid, rng: np.random.Generator, settings: Artifacts
 ) -> NDArray[np.float32] | None:
     """Share of spectral fat suppression that fails; inversion recovery does not depend on the field."""
-    spectral = bool(protocol.acquisition.fat_suppressed) and protocol.pulse is not Pulse.INVERSION_RECOVERY
-    if not spectral or settings.fat_failure <= 0:
+    if not protocol.saturates_fat or settings.fat_failure <= 0:
         return None
     offset = smooth_field(rng, grid.shape, cells=(3, 4, 4), spread=1.0)
     failure: Array = (settings.fat_failure / (1 + np.exp(-4 * (offset - 1.3)))).astype(np.float32)

@@ -13,9 +13,11 @@ from spondyl.core.anatomy import STRUCTURE_NAMES
 from spondyl.phantom.anatomy import build_anatomy
 from spondyl.phantom.bench import Artifacts, Subject
 from spondyl.phantom.placement import cut, find_landmarks, object_grid, place
-from spondyl.phantom.protocol import LUMBAR_SEQUENCES, lumbar_study
+from spondyl.phantom.protocol import LUMBAR_SEQUENCES
 from spondyl.phantom.relaxation import sample_parameters
 from spondyl.phantom.scanner import scan
+from spondyl.phantom.stations import compose, station_heights
+from spondyl.phantom.study import spine_study
 from spondyl.phantom.texture import cells_of, texture_volume
 
 if TYPE_CHECKING:
@@ -29,11 +31,20 @@ if TYPE_CHECKING:
     from spondyl.phantom.protocol import Protocol
     from spondyl.phantom.relaxation import TissueParameters
 
-AXIAL_EXTENT_MM = (190.0, 312.0, 256.0)
+EXTENT_MM = {
+    "lumbar": (88.0, 322.0, 256.0),
+    "thoracolumbar": (88.0, 382.0, 256.0),
+    "thoracic": (88.0, 402.0, 256.0),
+    "cervical": (88.0, 262.0, 256.0),
+    "whole": (88.0, 830.0, 310.0),
+}
+"""Tissue made around each part of the spine: as far as the largest field of view reaches."""
+
+AXIAL_WIDTH_MM = 190.0
 """An axial field of view reaches farther to the sides than sagittal slices do."""
 
 SPACING_MM = {False: (1.3, 0.85, 0.85), True: (2.0, 1.0, 1.0)}
-"""Voxels of the anatomy, by whether speed matters more than detail."""
+"""Voxels of the anatomy, by whether speed matters more than detail; a whole spine is always made of the coarser."""
 
 VERTEBRA_STRUCTURES = (Structure.BODY, Structure.CORTEX, Structure.POSTERIOR, Structure.S1, Structure.SACRUM)
 """Structures that carry a vertebra's number in the label map of vertebrae."""
@@ -157,17 +168,30 @@ def simulate_patient(
     """
     chosen = settings or PatientSettings()
     rng = np.random.default_rng([seed, 10])
-    study = lumbar_study(
-        rng, sequences=sequences, vendor=vendor, field_strength_t=field_strength_t, axial_t2=chosen.axial_t2
+    axial = (*chosen.axial, *([Sequence.T2] if chosen.axial_t2 else []))
+    study = spine_study(
+        rng,
+        region=region,
+        sequences=sequences,
+        axial=axial,
+        vendor=vendor,
+        field_strength_t=field_strength_t,
+        unseen=chosen.unseen_timing,
     )
-    extent = {"extent_mm": AXIAL_EXTENT_MM} if chosen.axial_t2 else {}
+    wide, tall, deep = EXTENT_MM[region]
     anatomy = build_anatomy(
-        seed, region=region, spacing_mm=SPACING_MM[chosen.fast], lesions=lesions, age_years=chosen.age_years, **extent
+        seed,
+        region=region,
+        spacing_mm=SPACING_MM[chosen.fast or region == "whole"],
+        extent_mm=(AXIAL_WIDTH_MM if axial else wide, tall, deep),
+        lesions=lesions,
+        age_years=chosen.age_years,
     )
-    person = anatomy.person
-    field = study[0].acquisition.field_strength_t or 1.5
+    person, field = anatomy.person, study[0].field_strength_t
     parameters = sample_parameters(rng, field_strength_t=field, age_years=person.age_years, female=person.female)
     images, protocols = scan_study(anatomy, parameters, study, seed=seed, artifacts=chosen.artifacts)
+    if chosen.composed:
+        images, protocols = compose(images, protocols, np.random.default_rng([seed, 13]))
     return SyntheticPatient(seed, images, protocols, anatomy, parameters, person.age_years, person.sex)
 
 
@@ -179,18 +203,27 @@ class PatientSettings:
     ----------
     axial_t2 : bool
         Whether an axial T2 is added to the study.
+    axial : tuple of Sequence
+        Axial series to add.
     fast : bool
         Whether the anatomy is coarser, for twice the speed.
     age_years : float or None
         Age in years; drawn where it is None.
     artifacts : Artifacts or None
         How strongly imperfections show; drawn for each series where it is None.
+    unseen_timing : bool
+        Whether TE and TR lie beyond all that training draws from.
+    composed : bool
+        Whether the stations of a whole spine are joined to one image each, as scanners offer.
     """
 
     axial_t2: bool = False
+    axial: tuple[Sequence, ...] = ()
     fast: bool = False
     age_years: float | None = None
     artifacts: Artifacts | None = None
+    unseen_timing: bool = False
+    composed: bool = False
 
 
 def draw_artifacts(rng: np.random.Generator) -> Artifacts:
@@ -253,10 +286,11 @@ def scan_study(
     frame = synthetic_uid(seed, "frame")
     # A technician lines up sagittal slices with the column, to a few degrees; every series copies the prescription.
     tilts = {"sagittal": (0.0, *rng.normal(0.0, 1.5, 2)), "axial": (float(rng.normal(0.0, 6.0)), 0.0, 0.0)}
-    if rng.random() < 0.5:
+    study = list(study)
+    if rng.random() < 0.5 or any(p.n_stations > 1 for p in study):
         tilts["sagittal"] = (0.0, 0.0, 0.0)
     offset = np.array([rng.normal(0, 2), rng.normal(8, 8), rng.normal(0, 6)])
-    x, y, z = np.asarray(landmarks.column_lps_mm) + offset
+    center = np.asarray(landmarks.column_lps_mm) + offset
     images: list[Image] = []
     protocols: list[Protocol] = []
     subjects: dict[str, Subject] = {}
@@ -264,7 +298,7 @@ def scan_study(
         grid = place(
             protocol,
             anatomy.grid,
-            (x, y, z),
+            _center_of(protocol, anatomy, center),
             tilt_deg=tilts.get(protocol.plane, (0, 0, 0)),
             frame_of_reference=frame,
         )
@@ -275,6 +309,18 @@ def scan_study(
         images += [_numbered(image, seed, number, part) for part, image in enumerate(taken)]
         protocols += [protocol] * len(taken)
     return tuple(images), tuple(protocols)
+
+
+def _center_of(protocol: Protocol, anatomy: Anatomy, center: Array) -> tuple[float, float, float]:
+    """Middle of a series: the column's, a station's, or, in axial slices, what presses on the sac."""
+    x, y, z = (float(c) for c in center)
+    if protocol.n_stations > 1:
+        z = station_heights(anatomy.grid, protocol)[protocol.station]
+    elif protocol.plane == "axial":
+        pressing = [lesion.instance for lesion in anatomy.lesions if lesion.epidural]
+        hosts = [v.center_lps_mm for v in anatomy.vertebrae if v.instance in pressing]
+        x, y, z = hosts[0] if hosts else (x, y, z)
+    return x, y, z
 
 
 def _subject(kept: dict[str, Subject], cells: Array, patient: Grid, series: Grid, landmarks: Landmarks) -> Subject:

@@ -8,16 +8,13 @@ The ranges of TR, TE, TI, echo train, matrix and slices are those of published s
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 from spondyl.core import Acquisition, Sequence, SettingsError
-from spondyl.phantom.signal import Pulse
+from spondyl.phantom.signal import GYROMAGNETIC_MHZ_T, Pulse
 from spondyl.phantom.vendors import CATALOG, describe, pick_vendor
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
 
 LUMBAR_SEQUENCES = (Sequence.T1, Sequence.T2, Sequence.STIR, Sequence.DWI, Sequence.T1CE)
 """The usual lumbar study; DWI stands for the b-images and their ADC map, DIXON_WATER for all four Dixon images."""
@@ -50,7 +47,23 @@ _RANGES: dict[Sequence, _Range] = {
 }
 """SNR is that of fully relaxed CSF protons at the vertebrae, before any weighting."""
 
+_UNSEEN_TE_TR: dict[Sequence, tuple[tuple[float, float], tuple[float, float]]] = {
+    Sequence.T1: ((21, 27), (860, 1000)),
+    Sequence.T1CE: ((21, 27), (860, 1000)),
+    Sequence.T2: ((132, 155), (5600, 7500)),
+    Sequence.STIR: ((82, 98), (6100, 8000)),
+    Sequence.DWI: ((90, 105), (3000, 3500)),
+}
+"""TE and TR in ms that no training image has: beyond the ranges above and those that training draws contrasts from."""
+
 _TSE_DIXON = _Range(Pulse.SPIN_ECHO, (2800, 5500), (80, 105), None, (12, 24), (0.75, 1.15), (90, 200))
+SNR_BY_FIELD = ((0.55, 0.55), (1.5, 1.0), (3.0, 1.35))
+"""SNR relative to 1.5 T by field in tesla: less than in proportion, as protocols spend time or resolution on it. Chosen
+by us."""
+
+FIELD_SHARES = {1.5: 0.62, 3.0: 0.38}
+"""How often each field strength in tesla is drawn. Chosen by us."""
+
 TSE_DIXON_SHARE = 0.5
 """Half of the spine's Dixon series are T2-weighted turbo spin echoes, half 3-D gradient echoes. Chosen by us."""
 
@@ -109,6 +122,10 @@ class Protocol:
         Diffusion weightings in s/mm²; empty otherwise.
     description : str
         Series description in the vendor's words.
+    body_part : str
+        BodyPartExamined (PS3.16 CID 4030).
+    station, n_stations : int
+        Which of the overlapping fields of a long study this series is, from the head down, and how many there are.
     """
 
     sequence: Sequence
@@ -131,6 +148,25 @@ class Protocol:
     normalized: bool = True
     b_values_s_mm2: tuple[float, ...] = ()
     description: str = ""
+    body_part: str = "LSPINE"
+    station: int = 0
+    n_stations: int = 1
+
+    @property
+    def field_strength_t(self) -> float:
+        """Field strength in tesla; 1.5 where the record does not tell."""
+        return self.acquisition.field_strength_t or 1.5
+
+    @property
+    def saturates_fat(self) -> bool:
+        """Whether fat is suppressed by its frequency, which needs an even field; inversion recovery does not."""
+        return bool(self.acquisition.fat_suppressed) and self.pulse is not Pulse.INVERSION_RECOVERY
+
+    @property
+    def phase_axis(self) -> int:
+        """Image axis along which phase is encoded: 1 for rows, 2 for columns."""
+        along_rows = "AP" if self.plane == "axial" else "HF"
+        return 1 if self.phase_direction == along_rows else 2
 
     @property
     def slice_spacing_mm(self) -> float:
@@ -155,6 +191,7 @@ def sample_protocol(
     field_strength_t: float | None = None,
     *,
     plane: str = "sagittal",
+    unseen: bool = False,
 ) -> Protocol:
     """Draw the settings of one series.
 
@@ -167,9 +204,11 @@ def sample_protocol(
     vendor : str, optional
         A vendor family; drawn where it is None.
     field_strength_t : float, optional
-        Field strength in tesla, 1.5 or 3; drawn where it is None.
+        Field strength in tesla; 1.5 or 3 is drawn where it is None.
     plane : str, optional
         Plane of the slices.
+    unseen : bool, optional
+        Whether TE and TR are drawn beyond all that training draws from.
 
     Returns
     -------
@@ -186,12 +225,15 @@ def sample_protocol(
         msg = f"there is no protocol for sequence {sequence}; choose one of {known}"
         raise SettingsError(msg)
     vendor = pick_vendor(rng, vendor)
-    field = float(field_strength_t or rng.choice([1.5, 3.0], p=[0.62, 0.38]))
+    field = pick_field(rng, field_strength_t)
     limits = _RANGES[sequence]
+    if unseen and sequence in _UNSEEN_TE_TR:
+        te, tr = _UNSEEN_TE_TR[sequence]
+        limits = limits._replace(te_ms=te, tr_ms=tr)
     if sequence is Sequence.DIXON_WATER and rng.random() < TSE_DIXON_SHARE:
         limits = _TSE_DIXON
     high = field > 2
-    flair = sequence is Sequence.T1 and high and (vendor == "ge" or rng.random() < 0.12)
+    flair = sequence is Sequence.T1 and high and not unseen and (vendor == "ge" or rng.random() < 0.12)
     acquisition = _sample_timing(rng, limits, field, flair=flair)
     acquisition = _with_scanner(rng, acquisition, vendor, field, sequence)
     voxel = float(rng.uniform(*limits.voxel_mm))
@@ -215,7 +257,7 @@ def sample_protocol(
         slice_gap_mm=0.0 if three_d else round(thickness * float(rng.uniform(0.08, 0.25)), 2),
         phase_oversampling=float(rng.choice([1.1, 1.4, 1.8, 2.0])),
         echo_spacing_ms=float(rng.uniform(7.5, 12.0)),
-        snr=float(rng.uniform(*limits.snr) * (1.35 if high else 1.0)),
+        snr=float(rng.uniform(*limits.snr) * np.interp(field, *zip(*SNR_BY_FIELD, strict=True))),
         fat_residual=float(rng.uniform(0.03, 0.09)),
         saturation_band=float(rng.uniform(0.6, 0.95)) if sequence is not Sequence.DWI and rng.random() < 0.55 else 0.0,
         normalized=normalized,
@@ -223,6 +265,24 @@ def sample_protocol(
         description=describe(vendor, sequence, plane, flair=flair, gradient_echo=three_d, b_values_s_mm2=b_values),
     )
     return replace(protocol, n_slices=_n_slices(protocol))
+
+
+def pick_field(rng: np.random.Generator, field_strength_t: float | None = None) -> float:
+    """Draw a field strength, or take the one given.
+
+    Parameters
+    ----------
+    rng : Generator
+        Source of randomness.
+    field_strength_t : float, optional
+        Field strength in tesla.
+
+    Returns
+    -------
+    float
+        Field strength in tesla.
+    """
+    return float(field_strength_t or rng.choice(list(FIELD_SHARES), p=list(FIELD_SHARES.values())))
 
 
 def _n_slices(protocol: Protocol) -> int:
@@ -268,7 +328,7 @@ def _with_scanner(
     rng: np.random.Generator, acquisition: Acquisition, vendor: str, field: float, sequence: Sequence
 ) -> Acquisition:
     entry = CATALOG[vendor]
-    models = entry.models[3.0 if field > 2 else 1.5]
+    models = entry.models.get(field, entry.models[3.0 if field > 2 else 1.5])
     model = models[int(rng.integers(len(models)))]
     return replace(
         acquisition,
@@ -282,63 +342,6 @@ def _with_scanner(
     )
 
 
-def lumbar_study(
-    rng: np.random.Generator,
-    *,
-    sequences: Iterable[Sequence] = LUMBAR_SEQUENCES,
-    vendor: str | None = None,
-    field_strength_t: float | None = None,
-    axial_t2: bool = False,
-) -> list[Protocol]:
-    """Draw the protocols of one lumbar study, all from one scanner.
-
-    Parameters
-    ----------
-    rng : Generator
-        Source of randomness.
-    sequences : iterable of Sequence, optional
-        Sagittal series in the order of acquisition; T1CE is moved behind the others.
-    vendor : str, optional
-        A vendor family; drawn where it is None.
-    field_strength_t : float, optional
-        Field strength in tesla; drawn where it is None.
-    axial_t2 : bool, optional
-        Whether an axial T2 is added.
-
-    Returns
-    -------
-    list of Protocol
-        In the order of acquisition, with times.
-    """
-    vendor = pick_vendor(rng, vendor)
-    field = float(field_strength_t or rng.choice([1.5, 3.0], p=[0.62, 0.38]))
-    # STIR nulls whatever has fat's T1, gadolinium-enhanced tissue included: contrast comes last.
-    order = sorted(dict.fromkeys(sequences), key=lambda s: s is Sequence.T1CE)
-    planned: list[tuple[Sequence, str]] = [(s, "sagittal") for s in order if s is not Sequence.T1CE]
-    planned += [(Sequence.T2, "axial")] if axial_t2 else []
-    planned += [(s, "sagittal") for s in order if s is Sequence.T1CE]
-    protocols = [sample_protocol(rng, s, vendor, field, plane=p) for s, p in planned]
-    if not protocols:
-        msg = "a study needs at least one sequence, got none"
-        raise SettingsError(msg)
-    return _as_one_study(rng, protocols)
-
-
-def _as_one_study(rng: np.random.Generator, protocols: list[Protocol]) -> list[Protocol]:
-    """Give all series one scanner, one sagittal field of view and ascending times."""
-    first = protocols[0].acquisition
-    scanner = {name: getattr(first, name) for name in ("model", "software", "coil", "station")}
-    fov = next((p.fov_mm for p in protocols if p.plane == "sagittal"), protocols[0].fov_mm)
-    clock = float(rng.uniform(7.5, 17.0)) * 3600
-    study = []
-    for p in protocols:
-        clock += float(rng.uniform(150, 330))
-        acquisition = replace(p.acquisition, acquired_s=round(clock, 1), **scanner)
-        fov_mm = fov if p.plane == "sagittal" else p.fov_mm
-        study.append(replace(p, acquisition=acquisition, fov_mm=fov_mm, normalized=protocols[0].normalized))
-    return study
-
-
 _SCANNING_SEQUENCE = {
     Pulse.SPIN_ECHO: "SE",
     Pulse.INVERSION_RECOVERY: ["SE", "IR"],
@@ -350,19 +353,18 @@ _SCANNING_SEQUENCE = {
 def _dicom_attributes(protocol: Protocol) -> dict[str, object]:
     a, entry = protocol.acquisition, CATALOG[protocol.acquisition.vendor or "siemens"]
     # The standard asks for ROW or COL; which of the two follows from the order of axes the writer chose, so it is left.
-    saturated = bool(a.fat_suppressed) and protocol.pulse is not Pulse.INVERSION_RECOVERY
     attributes: dict[str, object] = {
         "Manufacturer": entry.manufacturer,
         "SeriesDescription": protocol.description,
         "ProtocolName": protocol.description,
         "ScanningSequence": _SCANNING_SEQUENCE[protocol.pulse],
         "SequenceVariant": "SP" if protocol.pulse is Pulse.GRADIENT_ECHO else "SK",
-        "ScanOptions": "FS" if saturated else "",
+        "ScanOptions": "FS" if protocol.saturates_fat else "",
         "MRAcquisitionType": "3D" if protocol.pulse is Pulse.GRADIENT_ECHO else "2D",
         "ImageType": ["ORIGINAL", "PRIMARY", "M", "NORM" if protocol.normalized and entry.normalized else "ND"],
         "SpacingBetweenSlices": round(protocol.slice_spacing_mm, 3),
-        "ImagingFrequency": round(42.577 * (a.field_strength_t or 1.5), 4),
-        "BodyPartExamined": "LSPINE",
+        "ImagingFrequency": round(GYROMAGNETIC_MHZ_T * protocol.field_strength_t, 4),
+        "BodyPartExamined": protocol.body_part,
     }
     if a.contrast_given:
         attributes |= {"ContrastBolusAgent": "gadobutrol", "ContrastBolusRoute": "IV"}

@@ -35,6 +35,12 @@ VOID_RADIUS_MM = {
 """Reach of the signal void around titanium screws at 1.5 T, in mm; grows with the field. Chosen by us from the 1 to 5
 cm seen around implants."""
 
+METAL_SHIFT = 0.5
+"""Largest displacement along readout around metal, relative to the void's reach. Chosen by us."""
+
+FAT_FAILURE_REACH = 2.0
+"""How far spectral fat suppression fails around metal, relative to the void's reach; STIR holds. Chosen by us."""
+
 ADC_MASK_SNR = 3.0
 """An ADC map is set to 0 where the low-b image is below this many noise standard deviations. Chosen by us."""
 
@@ -88,9 +94,19 @@ def _acquire(bench: Bench, water: Array, fat: Array) -> tuple[Array, Array]:
     tables = [np.ascontiguousarray(t, dtype=np.float32).reshape(N_TISSUES * N_TEXTURE_LEVELS) for t in (water, fat)]
     encoded_water = encode(slices_of(cells, tables[0], bench.slices), bench.rows, bench.columns)
     encoded_fat = encode(slices_of(cells, tables[1], bench.slices), bench.rows_fat, bench.columns_fat)
-    if bench.failure is not None:
-        encoded_fat = artifacts.unsuppressed_fat(encoded_fat, bench.failure, residual=residual)
+    failure = _fat_failure(bench)
+    if failure is not None:
+        encoded_fat = artifacts.unsuppressed_fat(encoded_fat, failure, residual=residual)
     return encoded_water, encoded_fat
+
+
+def _fat_failure(bench: Bench) -> Array | None:
+    """Share of the fat suppression that fails: by the shim, and around metal, whose field no pulse can follow."""
+    metal = _metal_distance(bench)
+    if metal is None or not bench.protocol.saturates_fat:
+        return bench.failure
+    near: Array = np.exp(-((metal / (FAT_FAILURE_REACH * _void_radius_mm(bench))) ** 2)).astype(np.float32)
+    return near if bench.failure is None else np.maximum(near, bench.failure)
 
 
 def _receive(bench: Bench, signal: Array, *, signed: bool = False) -> Array:
@@ -98,7 +114,7 @@ def _receive(bench: Bench, signal: Array, *, signed: bool = False) -> Array:
     signal = _metal(bench, signal * bench.factor)
     signal = _ghosted(bench, signal)
     if bench.protocol.pulse is Pulse.DIFFUSION_EPI and bench.settings.distortion_mm > 0:
-        signal = artifacts.epi_distortion(signal, _distortion_px(bench), axis=bench.phase_axis)
+        signal = artifacts.epi_distortion(signal, _distortion_px(bench), axis=bench.protocol.phase_axis)
     real, imaginary = _noise(bench)
     received: Array = signal * bench.sensitivity
     received = received + real if signed else artifacts.rician(received, real, imaginary)
@@ -126,7 +142,7 @@ def _noise(bench: Bench) -> tuple[Array, Array]:
 
 
 def _ghosted(bench: Bench, signal: Array) -> Array:
-    s, axis = bench.settings, bench.phase_axis
+    s, axis = bench.settings, bench.protocol.phase_axis
     if "moving" not in bench.extras:
         lps, fill = coarse_positions(bench.grid)
         in_front = bench.subject.landmarks.front_distance_mm(lps)
@@ -142,19 +158,35 @@ def _ghosted(bench: Bench, signal: Array) -> Array:
 
 
 def _metal(bench: Bench, signal: Array) -> Array:
-    """Void around metal, if the patient has any."""
+    """Void and displacement around metal, if the patient has any."""
+    distance = _metal_distance(bench)
+    if distance is None:
+        return signal
+    radius = _void_radius_mm(bench)
+    voided: Array = artifacts.metal_void(signal, distance, radius_mm=radius)
+    axis = 3 - bench.protocol.phase_axis
+    if "metal shift" not in bench.extras:
+        # The field falls off outward, so signal is displaced along readout, to one side before and behind the metal.
+        shift_mm = METAL_SHIFT * radius * np.exp(-distance / radius) * np.sign(np.gradient(distance, axis=axis))
+        smooth = scipy.ndimage.gaussian_filter(shift_mm, (0.5, 1.5, 1.5))
+        bench.extras["metal shift"] = (smooth / bench.grid.spacing_mm[axis]).astype(np.float32)
+    moved: Array = artifacts.epi_distortion(voided, bench.extras["metal shift"], axis=axis)
+    return moved
+
+
+def _void_radius_mm(bench: Bench) -> float:
+    return float(VOID_RADIUS_MM[bench.protocol.pulse] * np.sqrt(bench.protocol.field_strength_t / 1.5))
+
+
+def _metal_distance(bench: Bench) -> Array | None:
+    """Distance from metal on the image's pixels in mm, or None where there is none."""
     if "metal" not in bench.extras:
         cells = bench.subject.cells
         low, high = Tissue.METAL * N_TEXTURE_LEVELS, (Tissue.METAL + 1) * N_TEXTURE_LEVELS
-        bench.extras["metal"] = (
-            _distance_mm(bench, (cells >= low) & (cells < high)) if int(cells.max()) >= low else None
-        )
-    distance = bench.extras["metal"]
-    if distance is None:
-        return signal
-    radius = VOID_RADIUS_MM[bench.protocol.pulse] * np.sqrt((bench.protocol.acquisition.field_strength_t or 1.5) / 1.5)
-    voided: Array = artifacts.metal_void(signal, distance, radius_mm=float(radius))
-    return voided
+        metal = (cells >= low) & (cells < high)
+        bench.extras["metal"] = _distance_mm(bench, metal) if metal.any() else None
+    kept: Array | None = bench.extras["metal"]
+    return kept
 
 
 def _distance_mm(bench: Bench, mask: Array) -> NDArray[np.float32]:
@@ -183,7 +215,7 @@ def _distortion_px(bench: Bench) -> NDArray[np.float32]:
     field = scipy.ndimage.gaussian_filter(field, sigma)
     field = field / max(float(field.max()), 0.2) + smooth_field(bench.rng, shape, cells=(2, 4, 4), spread=0.3)
     shift_mm = np.clip(field, -1, 1) * bench.settings.distortion_mm * float(bench.rng.choice([-1, 1]))
-    shift_px: Array = (shift_mm / bench.grid.spacing_mm[bench.phase_axis]).astype(np.float32)
+    shift_px: Array = (shift_mm / bench.grid.spacing_mm[bench.protocol.phase_axis]).astype(np.float32)
     bench.extras["distortion"] = shift_px
     return shift_px
 
@@ -214,13 +246,13 @@ def _scan_dixon(bench: Bench, parameters: TissueParameters) -> list[Image]:
     textured = parameters.textured()
     te = float(a.echo_time_ms or 4.6)
     gradient = p.pulse is Pulse.GRADIENT_ECHO
-    opposed_te = te / 2 if gradient else 1.15 * 3.0 / (a.field_strength_t or 1.5)
+    opposed_te = te / 2 if gradient else 1.15 * 3.0 / p.field_strength_t
     received, times = [], []
     for opposed in (False, True):
         echo = te / 2 if opposed and gradient else te
         signal = tissue_signal(textured, replace(a, echo_time_ms=echo), pulse=p.pulse)
         water, fat = _acquire(bench, signal.water, signal.fat)
-        phasor = fat_phasor(opposed_te, a.field_strength_t or 1.5) if opposed else signal.fat_phasor
+        phasor = fat_phasor(opposed_te, p.field_strength_t) if opposed else signal.fat_phasor
         received.append(_receive(bench, water + phasor.real * fat, signed=True))
         times.append(round(echo, 2))
     inside, opposed_phase = received

@@ -8,6 +8,7 @@ import numpy as np
 
 from spondyl.core import Structure
 from spondyl.phantom.bones import arch_distance, body_distance, capsule, sacral_wing_distance
+from spondyl.phantom.canvas import smooth_noise
 from spondyl.phantom.tissue import Tissue
 
 if TYPE_CHECKING:
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
 
 HYDRATED_BELOW, DRY_ABOVE = 0.4, 0.72
 """Degeneration below which a nucleus is bright on T2 and above which the whole disc is dark. Chosen by us."""
+
+PATCHY_SHARE = 0.3
+"""Share of patients whose marrow is visibly uneven, with islets of fatty and of red marrow all over. Chosen by us."""
 
 JOINT_MM = 0.8
 """Thickness of cartilage and fluid between two facets, in mm. Chosen by us."""
@@ -61,6 +65,26 @@ def paint_bones(rng: np.random.Generator, canvas: Canvas, shapes: list[VertebraS
         _paint_disc(canvas, shapes[i - 1], shapes[i], numbers[i])
     for shape, number in zip(shapes, numbers, strict=True):
         _paint_body(canvas, shape, number)
+
+
+def paint_marrow_patches(rng: np.random.Generator, canvas: Canvas) -> None:
+    """Scatter islets of fatty and of red marrow through the bones of some patients: normal, and hard to read.
+
+    Parameters
+    ----------
+    rng : numpy.random.Generator
+        Source of all variation.
+    canvas : Canvas
+        Bones, painted in place.
+    """
+    u = rng.uniform
+    uneven, wavelength, fat_above, red_below = rng.random() < PATCHY_SHARE, u(4, 12), u(1.3, 2.6), -u(1.3, 2.8)
+    if not uneven:
+        return
+    noise = smooth_noise(rng, canvas.grid.shape, canvas.grid.spacing_mm, wavelength)
+    marrow = np.isin(canvas.tissue, (Tissue.MARROW, Tissue.POSTERIOR_MARROW, Tissue.SACRAL_MARROW))
+    canvas.tissue[marrow & (noise > fat_above)] = Tissue.FATTY_MARROW
+    canvas.tissue[marrow & (noise < red_below)] = Tissue.RED_MARROW
 
 
 def _paint_arch(canvas: Canvas, shape: VertebraShape, number: int) -> None:

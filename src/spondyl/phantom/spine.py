@@ -30,6 +30,9 @@ have at least one (Mauch 2018, AJNR). Chosen by us to reach that; men have half 
 SPONDYLOLISTHESIS_SHARE = {"L4": 0.06, "L5": 0.05}
 """Share of old backs whose L4 has slipped by wear, and of all whose L5 has by a defect of the arch. Chosen by us."""
 
+TRANSITIONAL_SHARES = {"sacralized": 0.02, "lumbarized": 0.01}
+"""Share of spines whose lowest lumbar vertebra joins the sacrum, and whose S1 leaves it (Tins 2016)."""
+
 DENT_SHARE = 0.05
 """Share of endplates with an old Schmorl hollow. Chosen by us."""
 
@@ -86,7 +89,7 @@ def sample_spine(
     habit = _sample_habit(rng, person)
     axes = sample_axes(rng, levels, person.age_years)
     shapes = [_sample_vertebra(rng, name, habit) for name in levels]
-    shapes = [replace(s, axes=a) for s, a in zip(shapes, axes, strict=True)]
+    shapes = _transitional(rng, [replace(s, axes=a) for s, a in zip(shapes, axes, strict=True)])
     if fractures:
         ages, shares = zip(*OLD_COLLAPSE_SHARE, strict=True)
         share = np.interp(person.age_years, ages, shares) * (1.0 if person.female else 0.5)
@@ -127,6 +130,26 @@ def _sample_levels(rng: np.random.Generator) -> list[str]:
     n_lumbar = 4 if draw < extra["L4"] else 6 if draw < extra["L4"] + extra["L6"] else 5
     n_thoracic = int(rng.choice([11, 12, 13], p=[0.02, 0.96, 0.02]))
     return column_levels(n_thoracic=n_thoracic, n_lumbar=n_lumbar)
+
+
+def _transitional(rng: np.random.Generator, shapes: list[VertebraShape]) -> list[VertebraShape]:
+    """Let the lowest lumbar vertebra join the sacrum, or the first sacral one leave it, in a few."""
+    draw, u = rng.random(), rng.uniform
+    at = [s.level for s in shapes].index("S1")
+    below, above = shapes[at], shapes[at + 1]
+    if draw < TRANSITIONAL_SHARES["sacralized"]:
+        disc = replace(above.disc, height_mm=above.disc.height_mm * u(0.25, 0.5), degeneration=0.6, herniation_mm=0.0)
+        # Broad transverse processes meet the wings of the sacrum.
+        joined = replace(
+            above, disc=disc, transverse_mm=above.transverse_mm + u(6, 14), pillar_mm=above.pillar_mm * 1.3,
+            flare=u(0.03, 0.09), slip_mm=0.0, transitional=True,
+        )  # fmt: skip
+        return [*shapes[: at + 1], joined, *shapes[at + 2 :]]
+    if draw < sum(TRANSITIONAL_SHARES.values()):
+        disc = replace(below.disc, height_mm=above.disc.height_mm * u(0.4, 0.8))
+        freed = replace(below, disc=disc, flare=u(0.0, 0.06), wedge=u(-0.02, 0.02), transitional=True)
+        return [*shapes[:at], freed, *shapes[at + 1 :]]
+    return shapes
 
 
 def _sample_habit(rng: np.random.Generator, person: Person) -> _Habit:

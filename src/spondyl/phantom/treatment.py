@@ -129,7 +129,8 @@ def _paint_screw(canvas: Canvas, shape: VertebraShape, side: float) -> NDArray[n
     box = canvas.box(shape.center_lps_mm, (45, 40, 30), (45, 65, 30))
     if box is not None:
         d = capsule(*canvas.local(box, shape), (tip, entry), (SCREW_RADIUS_MM, SCREW_RADIUS_MM + 1.5))
-        canvas.tissue[box][d < 0] = Tissue.METAL
+        free = ~np.isin(canvas.structure[box], (Structure.CANAL, Structure.CORD))
+        canvas.tissue[box][free & (d < 0)] = Tissue.METAL
     place: NDArray[np.float64] = shape.center_lps_mm + shape.axes @ np.array(entry)
     return place
 

@@ -184,7 +184,7 @@ def paint_diffuse(site: Site) -> None:
 
 
 def paint_micronodular(site: Site) -> None:
-    """Paint salt-and-pepper marrow: many nodules of at most 5 mm, one lesion to the vertebra.
+    """Paint salt-and-pepper marrow: nodules of at most 5 mm all over; the label covers the marrow that holds them.
 
     Parameters
     ----------
@@ -192,7 +192,8 @@ def paint_micronodular(site: Site) -> None:
         Where to.
     """
     marrow = site.bone & ~np.isin(site.tissue, CORTICAL)
-    nodules = site.noise(site.rng.uniform(2.6, 4.0)) > site.rng.uniform(0.2, 0.9)
+    nodules = site.noise(site.rng.uniform(1.7, 2.8)) > site.rng.uniform(0.2, 0.8)
+    site.canvas.lesion[site.box][marrow] = site.label
     site.mark(marrow & nodules, Tissue.TUMOR_DIFFUSE)
 
 

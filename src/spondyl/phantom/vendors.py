@@ -67,7 +67,11 @@ def _words(t1: str, t2: str, stir: str, dwi: str, dixon: str, t1ce: str) -> dict
 CATALOG: dict[str, Vendor] = {
     "siemens": Vendor(
         "SIEMENS",
-        {1.5: ("Avanto", "Aera", "MAGNETOM Sola"), 3.0: ("Skyra", "Prisma", "MAGNETOM Vida")},
+        {
+            0.55: ("MAGNETOM Free.Max",),
+            1.5: ("Avanto", "Aera", "MAGNETOM Sola"),
+            3.0: ("Skyra", "Prisma", "MAGNETOM Vida"),
+        },
         ("syngo MR B17", "syngo MR E11", "syngo MR XA20"),
         ("SP3;SP4;SP5", "SP2;SP3;SP4;SP5;SP6", "SpineMatrix"),
         _words("t1_tse", "t2_tse", "t2_tirm", "ep2d_diff_b{low}_{high}", "t2_tse_dixon", "t1_tse_fs_km"),

@@ -146,6 +146,8 @@ class VertebraShape:
         ``"wedge"``, ``"biconcave"`` or ``"crush"`` where the body has collapsed, else empty.
     slip_mm : float
         How far it has slipped on the vertebra below; negative to the front.
+    transitional : bool
+        Whether it is half lumbar, half sacral.
     """
 
     level: str
@@ -189,6 +191,7 @@ class VertebraShape:
     disc: Disc
     collapse: str = ""
     slip_mm: float = 0.0
+    transitional: bool = False
 
     @property
     def is_sacral(self) -> bool:
