@@ -137,8 +137,8 @@ def _one_way(b: float, rest: float, df_rest: int, k: int, n: int, confidence: fl
         return Estimate(value, 1.0, 1.0, confidence=confidence, method="F", flags=("raters agree fully",))
     f, upper = b / rest, (1 + confidence) / 2
     low, high = f / fdtri(n - 1, df_rest, upper), f * fdtri(df_rest, n - 1, upper)
-    ends = ((ratio - 1) / (ratio + k - 1) for ratio in (float(low), float(high)))
-    return Estimate(value, *ends, confidence=confidence, method="F")
+    low, high = ((ratio - 1) / (ratio + k - 1) for ratio in (float(low), float(high)))
+    return Estimate(value, low, high, confidence=confidence, method="F")
 
 
 def _two_way_random(squares: tuple[float, float, float], k: int, n: int, confidence: float) -> Estimate:

@@ -108,7 +108,7 @@ def _usable(study: ReaderStudy, merits: Merits) -> tuple[ReaderStudy, Merits, tu
     """Leave out readers who cannot be compared, and say so."""
     known = ~np.isnan(merits.values)
     nested = study.design is Design.READERS_IN_MODALITIES
-    keep = known.any(axis=0) if nested else known.all(axis=0)
+    keep = np.atleast_1d(known.any(axis=0) if nested else known.all(axis=0))
     if not keep.any() or not known[:, keep].any(axis=1).all():
         msg = (
             f"{merits.name} needs at least one reader who read cases of both classes in every modality, got none. "

@@ -98,7 +98,7 @@ class ReaderStudy(Record):
     def case_groups(self) -> tuple[int, ...]:
         """For each reader the number, from 0, of the set of cases that reader read in some modality."""
         seen: dict[bytes, int] = {}
-        return tuple(seen.setdefault(row.tobytes(), len(seen)) for row in self.read.any(axis=0))
+        return tuple(seen.setdefault(row.tobytes(), len(seen)) for row in np.atleast_2d(self.read.any(axis=0)))
 
     @cached_property
     def design(self) -> Design:
@@ -156,7 +156,7 @@ class ReaderStudy(Record):
             tuple(self.readers[i] for i in r),
             tuple(self.cases[i] for i in c),
             self.truth[c],
-            self.scores[np.ix_(m, r, c)],
+            self.scores[np.ix_(np.array(m), np.array(r), c)],
         )
 
     def table(self) -> Table:
@@ -256,12 +256,12 @@ def arrange_readings(
         n = len(set(case) - set(truth))
         msg = f"every case read needs a truth; {n} have none (first: reading {lacking[0]}). Add a truth row for each"
         raise InputError(msg)
-    names = [tuple(dict.fromkeys(column)) for column in (modality, reader, case)]
-    m, r, c = (_codes(column, known) for column, known in zip((modality, reader, case), names, strict=True))
-    _refuse_repeats(np.ravel_multi_index((m, r, c), tuple(len(n) for n in names)))
-    scores = np.full(tuple(len(n) for n in names), np.nan)
-    scores[m, r, c] = values
-    return ReaderStudy(*names, np.array([truth[name] for name in names[2]], dtype=bool), scores)
+    modalities, readers, cases = (tuple(dict.fromkeys(column)) for column in (modality, reader, case))
+    at = _codes(modality, modalities), _codes(reader, readers), _codes(case, cases)
+    scores = np.full((len(modalities), len(readers), len(cases)), np.nan)
+    _refuse_repeats(np.ravel_multi_index(at, scores.shape))
+    scores[at] = values
+    return ReaderStudy(modalities, readers, cases, np.array([truth[c] for c in cases], dtype=bool), scores)
 
 
 def _codes(column: Sequence[str], known: tuple[str, ...]) -> NDArray[np.intp]:

@@ -195,9 +195,9 @@ def readers_in_modalities(values: Floats, covariance: Floats, population: Popula
     counts = np.array([len(j) for j in own])
     means = np.array([values[i, j].mean() for i, j in enumerate(own)])
     spread = np.array([values[i, j].var(ddof=1) if len(j) > 1 else 0.0 for i, j in enumerate(own)])
-    blocks = [[covariance[np.ix_([i], own[i], [k], own[k])][0, :, 0, :] for k in range(t)] for i in range(t)]
+    blocks = [[covariance[i][own[i]][:, k][:, own[k]] for k in range(t)] for i in range(t)]
     single = [
-        _means_of_each(values[[i]][:, j], covariance[np.ix_([i], j, [i], j)], population) for i, j in enumerate(own)
+        _means_of_each(values[i : i + 1, j], blocks[i][i][None, :, None, :], population) for i, j in enumerate(own)
     ]
     mean_variance = np.array([v[0] for v, _ in single])
     mean_df = np.array([d[0] for _, d in single])

@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from spondyl.evaluation.mrmc_components import Components
     from spondyl.evaluation.mrmc_models import GlobalTest
 
+_SMALLEST_P = 1e-4
+
 
 @dataclass(frozen=True)
 class MeanMerit(Estimate):
@@ -138,7 +140,7 @@ class MrmcResult(Record):
         head = ("modality", self.metric, f"{100 * self.means[0].confidence:g} % interval", "standard error", "df")
         rows = [(m.modality, m.value, _interval(m), m.standard_error, _df(m.df)) for m in self.means]
         o = self.overall
-        note = () if o is None else (f"global test: F({o.df1:g}, {_df(o.df2)}) = {o.f:.3f}, p = {o.p_value:.4g}",)
+        note = () if o is None else (f"global test: F({o.df1:g}, {_df(o.df2)}) = {o.f:.3f}, p {_equals(o.p_value)}",)
         return Table.of(
             f"Mean {self.metric} over {self.n_readers} readers", head, rows, (*note, *flag_notes(self.flags))
         )
@@ -227,5 +229,9 @@ def _df(df: float) -> str:
     return "∞" if math.isinf(df) else f"{df:.1f}"
 
 
+def _equals(p: float) -> str:
+    return f"= {_p(p)}" if p >= _SMALLEST_P else _p(p)
+
+
 def _p(p: float) -> str:
-    return "" if math.isnan(p) else f"{p:.4f}" if p >= 1e-4 else "< 0.0001"
+    return "" if math.isnan(p) else f"{p:.4f}" if p >= _SMALLEST_P else "< 0.0001"

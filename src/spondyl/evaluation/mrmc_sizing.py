@@ -93,9 +93,16 @@ def planning_values(pilot: MrmcResult) -> PlanningValues:
             f"'or'; got {pilot.n_readers} readers, {len(pilot.means)} modalities, {pilot.method}"
         )
         raise InputError(msg)
-    parts = (float(v) for v in (c.var_interaction, c.variance, c.cov1, c.cov2, c.cov3))
-    source = f"pilot of {pilot.n_readers} readers, {pilot.covariance} covariance"
-    return PlanningValues(*parts, pilot.n_positive, pilot.n_negative, source)
+    return PlanningValues(
+        float(c.var_interaction),
+        float(c.variance),
+        float(c.cov1),
+        float(c.cov2),
+        float(c.cov3),
+        pilot.n_positive,
+        pilot.n_negative,
+        f"pilot of {pilot.n_readers} readers, {pilot.covariance} covariance",
+    )
 
 
 @dataclass(frozen=True)

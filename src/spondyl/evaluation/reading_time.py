@@ -130,13 +130,13 @@ def compare_times(
     if (times <= 0).any():
         msg = f"reading times must be above 0 s; {int((times <= 0).sum())} are not. Leave unknown times empty"
         raise InputError(msg)
-    paired = part.read.all(axis=0)
-    readers, cases = paired.any(axis=1), paired.any(axis=0)
+    paired = part.read[0] & part.read[1]
+    readers, cases = (np.flatnonzero(paired.any(axis=axis)) for axis in (1, 0))
     if not paired.any():
         msg = f"no reader read a case both {first} and {second}, so times cannot be paired"
         raise InputError(msg)
     paired = paired[np.ix_(readers, cases)]
-    times = times[np.ix_([0, 1], np.flatnonzero(readers), np.flatnonzero(cases))]
+    times = times[np.ix_(np.arange(2), readers, cases)]
     times = np.where(paired, times, np.nan)
     gap = np.log(times[0]) - np.log(times[1])
     flags = list(_flags(times))
@@ -146,11 +146,25 @@ def compare_times(
     if gap.shape[0] == 1:
         flags.append("one reader: the result holds for other cases read by this reader")
     ratio, p, df = _mixed(gap, resampling.confidence) if method == "mixed" else _resampled(gap, resampling)
-    names = [name for name, k in zip(part.readers, readers, strict=True) if k]
+    names = [part.readers[i] for i in readers]
     each = np.exp(np.nanmean(gap, axis=1))
-    medians = (float(np.nanmedian(t)) for t in times)
+    median_first, median_second = (float(np.nanmedian(t)) for t in times)
     by_reader = dict(zip(names, each.tolist(), strict=True))
-    return TimeRatio(first, second, ratio, p, df, *medians, *gap.shape, int(paired.sum()), by_reader, tuple(flags))
+    n_readers, n_cases = gap.shape
+    return TimeRatio(
+        first,
+        second,
+        ratio,
+        p,
+        df,
+        median_first,
+        median_second,
+        n_readers,
+        n_cases,
+        int(paired.sum()),
+        by_reader,
+        tuple(flags),
+    )
 
 
 def _flags(times: Floats) -> list[str]:
