@@ -1,0 +1,248 @@
+"""Reports as PDF on A4, laid out without a browser, so that a server makes them as well as a desk.
+
+The blocks are those of `spondyl.io.page`: what is written as HTML can be written as PDF.
+"""
+
+from __future__ import annotations
+
+import io as streams
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from xml.sax.saxutils import escape
+
+from spondyl import RESEARCH_USE_ONLY, __version__
+from spondyl.io.page import COLORS, Cells, Heading, Picture, Remarks, Words, draw
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from spondyl.io.page import Block, Page
+
+MARGIN_MM = 17.0
+"""White on the left and right of the text."""
+
+TOP_MM, BOTTOM_MM = 27.0, 20.0
+"""Room for the head and the foot of a page."""
+
+WIDTH_MM = 210.0 - 2 * MARGIN_MM
+"""Width of the text on A4 (ISO 216: 210 mm x 297 mm)."""
+
+DOTS_PER_INCH = 220
+"""Resolution of drawings: more than eyes see at reading distance, less than a megabyte. Chosen by us."""
+
+FONT, BOLD = "Spondyl", "Spondyl-Bold"
+
+CELL_PADDING_PT = 4.0
+
+SMALLEST_COLUMN_PT = 26.0
+"""No column is squeezed below this."""
+
+
+@cache
+def _fonts() -> None:
+    """Register the fonts that matplotlib brings: free, and with all signs of the statistics."""
+    import matplotlib as mpl
+    from reportlab.lib.fonts import addMapping
+    from reportlab.pdfbase import pdfmetrics
+    from reportlab.pdfbase.ttfonts import TTFont
+
+    folder = Path(mpl.get_data_path()) / "fonts" / "ttf"
+    for name, file in ((FONT, "DejaVuSans.ttf"), (BOLD, "DejaVuSans-Bold.ttf")):
+        pdfmetrics.registerFont(TTFont(name, folder / file))
+    for bold in (0, 1):
+        addMapping(FONT, bold, 0, BOLD if bold else FONT)
+
+
+@cache
+def _styles() -> dict[str, Any]:
+    from reportlab.lib.colors import HexColor
+    from reportlab.lib.enums import TA_RIGHT
+    from reportlab.lib.styles import ParagraphStyle
+
+    _fonts()
+    ink, soft, warm = (HexColor(COLORS[name]) for name in ("ink", "soft", "warm"))
+    body = ParagraphStyle("plain", fontName=FONT, fontSize=8.6, leading=12.4, textColor=ink, spaceAfter=4)
+    cell = ParagraphStyle("cell", parent=body, fontSize=7.4, leading=9.6, spaceAfter=0)
+    return {
+        "plain": body,
+        "lead": ParagraphStyle("lead", parent=body, fontSize=9.6, leading=14),
+        "quiet": ParagraphStyle("quiet", parent=body, fontSize=7.4, leading=10.2, textColor=soft),
+        "title": ParagraphStyle("title", parent=body, fontName=BOLD, fontSize=16, leading=20.5, spaceAfter=7),
+        "heading": ParagraphStyle(
+            "heading", parent=body, fontName=BOLD, fontSize=11, leading=14, spaceBefore=13, spaceAfter=5, keepWithNext=1
+        ),
+        "table": ParagraphStyle(
+            "table", parent=body, fontName=BOLD, fontSize=8.6, leading=11.5, spaceBefore=7, spaceAfter=2, keepWithNext=1
+        ),
+        "remark": ParagraphStyle("remark", parent=body, leftIndent=9, bulletIndent=0, textColor=warm, spaceAfter=2),
+        "cell": cell,
+        "number": ParagraphStyle("number", parent=cell, alignment=TA_RIGHT),
+        "first": ParagraphStyle("first", parent=cell, fontName=BOLD),
+        "head": ParagraphStyle("head", parent=cell, textColor=soft, fontName=BOLD),
+        "head number": ParagraphStyle("head number", parent=cell, textColor=soft, fontName=BOLD, alignment=TA_RIGHT),
+    }
+
+
+def write_pdf(page: Page, path: Path) -> None:
+    """Write a report as PDF.
+
+    Parameters
+    ----------
+    page : Page
+        The report.
+    path : Path
+        The file to write; its folder exists.
+    """
+    path.write_bytes(render_pdf(page))
+
+
+def render_pdf(page: Page) -> bytes:
+    """Give a report as PDF, the same bytes for the same report.
+
+    Parameters
+    ----------
+    page : Page
+        The report.
+
+    Returns
+    -------
+    bytes
+        A PDF file; text can be searched and copied, fonts are inside.
+    """
+    from reportlab.lib.pagesizes import A4
+    from reportlab.lib.units import mm
+    from reportlab.platypus import BaseDocTemplate, Frame, PageTemplate, Paragraph
+
+    styles = _styles()
+    stream = streams.BytesIO()
+    document = BaseDocTemplate(
+        stream, pagesize=A4, title=page.title, subject=page.kind, author="Spondyl", creator=f"Spondyl {__version__}"
+    )
+    height = A4[1] - (TOP_MM + BOTTOM_MM) * mm
+    frame = Frame(MARGIN_MM * mm, BOTTOM_MM * mm, WIDTH_MM * mm, height, 0, 0, 0, 0)
+    document.addPageTemplates(PageTemplate(frames=[frame]))
+    story = [Paragraph(escape(page.title), styles["title"])]
+    for block in page.blocks:
+        story += _flowables(block)
+    story += [Paragraph(escape(note), styles["quiet"]) for note in page.notes]
+    document.build(story, canvasmaker=_numbered(page))
+    return stream.getvalue()
+
+
+def _flowables(block: Block) -> list[Any]:
+    from reportlab.platypus import Paragraph
+
+    styles = _styles()
+    if isinstance(block, Heading):
+        note = f' <font name="{FONT}" size="7.4" color="{COLORS["soft"]}">{escape(block.note)}</font>'
+        return [Paragraph(escape(block.text) + (note if block.note else ""), styles["heading"])]
+    if isinstance(block, Words):
+        return [Paragraph(escape(block.text), styles[block.kind])]
+    if isinstance(block, Remarks):
+        return [Paragraph(escape(item), styles["remark"], bulletText="!") for item in block.items]
+    return _table(block) if isinstance(block, Cells) else [_picture(block)]
+
+
+def _picture(picture: Picture) -> Any:
+    from reportlab.lib.units import mm
+    from reportlab.platypus import Image, KeepTogether, Paragraph, Spacer
+
+    stream = streams.BytesIO()
+    draw(picture).savefig(stream, format="png", dpi=DOTS_PER_INCH, facecolor="white", metadata={"Software": None})
+    stream.seek(0)
+    share = min(1.0, WIDTH_MM / picture.width_mm)
+    image = Image(stream, picture.width_mm * share * mm, picture.height_mm * share * mm, hAlign="LEFT")
+    caption = [Paragraph(escape(picture.caption), _styles()["quiet"])] if picture.caption else []
+    return KeepTogether([Spacer(1, 4), image, *caption])
+
+
+def _table(block: Cells) -> list[Any]:
+    from reportlab.lib.colors import HexColor
+    from reportlab.platypus import LongTable, Paragraph, Spacer
+
+    styles, table, right = _styles(), block.table, block.right
+    head = [
+        Paragraph(escape(c), styles["head number" if r else "head"]) for c, r in zip(table.head, right, strict=True)
+    ]
+    kinds = ["number" if r else "cell" if i else "first" for i, r in enumerate(right)]
+    rows = [[Paragraph(escape(c), styles[k]) for c, k in zip(row, kinds, strict=True)] for row in table.rows]
+    line = HexColor(COLORS["line"])
+    made = LongTable([head, *rows], colWidths=_widths(table.head, table.rows), repeatRows=1, hAlign="LEFT")
+    made.setStyle(
+        [
+            ("VALIGN", (0, 0), (-1, -1), "TOP"),
+            ("VALIGN", (0, 0), (-1, 0), "BOTTOM"),
+            ("LINEBELOW", (0, 0), (-1, -1), 0.5, line),
+            ("LEFTPADDING", (0, 0), (-1, -1), 0),
+            ("RIGHTPADDING", (0, 0), (-1, -1), 2 * CELL_PADDING_PT),
+            ("TOPPADDING", (0, 0), (-1, -1), CELL_PADDING_PT * 0.75),
+            ("BOTTOMPADDING", (0, 0), (-1, -1), CELL_PADDING_PT * 0.75),
+        ]
+    )
+    title = [Paragraph(escape(table.title), styles["table"])] if block.titled and table.title else []
+    notes = [Paragraph(escape(n), styles["quiet"]) for n in table.notes]
+    return [*title, made, Spacer(1, 3), *notes, Spacer(1, 4)]
+
+
+def _widths(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[float]:
+    """Give each column what its words need; where the page is too narrow, the widest give first."""
+    from reportlab.lib.units import mm
+    from reportlab.pdfbase.pdfmetrics import stringWidth
+
+    size = _styles()["cell"].fontSize
+    padding = 2 * CELL_PADDING_PT + 1
+    wanted = [
+        max([stringWidth(head[i], BOLD, size), *(stringWidth(row[i], BOLD, size) for row in rows)]) + padding
+        for i in range(len(head))
+    ]
+    room = WIDTH_MM * mm
+    if sum(wanted) <= room:
+        return wanted
+    low, high = SMALLEST_COLUMN_PT, max(wanted)
+    for _ in range(40):
+        cap = (low + high) / 2
+        low, high = (cap, high) if sum(min(w, cap) for w in wanted) <= room else (low, cap)
+    return [min(w, low) for w in wanted]
+
+
+def _numbered(page: Page) -> type:
+    """Make the canvas that writes head and foot once the number of pages is known."""
+    from reportlab.lib.colors import HexColor
+    from reportlab.lib.pagesizes import A4
+    from reportlab.lib.units import mm
+    from reportlab.pdfgen.canvas import Canvas
+
+    class Numbered(Canvas):
+        def __init__(self, *args: Any, **options: Any) -> None:
+            super().__init__(*args, **{**options, "invariant": 1})
+            self._pages: list[dict[str, Any]] = []
+
+        def showPage(self) -> None:  # noqa: N802 - the library's name
+            self._pages.append(dict(self.__dict__))
+            self._startPage()
+
+        def save(self) -> None:
+            for number, state in enumerate(self._pages, 1):
+                self.__dict__.update(state)
+                self._frame(number, len(self._pages))
+                super().showPage()
+            super().save()
+
+        def _frame(self, number: int, count: int) -> None:
+            left, right, top = MARGIN_MM * mm, A4[0] - MARGIN_MM * mm, A4[1] - 15 * mm
+            self.setFillColor(HexColor(COLORS["accent"]))
+            self.setFont(BOLD, 10.5)
+            self.drawString(left, top, "Spondyl")
+            self.setFillColor(HexColor(COLORS["soft"]))
+            self.setFont(FONT, 7.4)
+            self.drawRightString(right, top, f"{page.kind}   {page.subject}")
+            self.setStrokeColor(HexColor(COLORS["line"]))
+            self.setLineWidth(0.6)
+            self.line(left, top - 3.4 * mm, right, top - 3.4 * mm)
+            self.setFont(BOLD, 6.8)
+            self.drawString(left, 11 * mm, RESEARCH_USE_ONLY)
+            self.setFont(FONT, 6.8)
+            self.drawRightString(right, 11 * mm, f"{number} / {count}")
+
+    return Numbered
