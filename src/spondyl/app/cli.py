@@ -14,6 +14,7 @@ from typer.core import TyperGroup
 
 from spondyl import RESEARCH_USE_ONLY, __version__
 from spondyl.app.console import UNUSABLE, defect_log, error_line, exit_code, shown_progress
+from spondyl.app.readers import readers
 from spondyl.app.train import train
 
 if TYPE_CHECKING:
@@ -52,6 +53,7 @@ simulate = typer.Typer(help="Make synthetic patients.", **_OPTIONS)
 models = typer.Typer(help="Network weights and their cards.", **_OPTIONS)
 app.add_typer(simulate, name="simulate")
 app.add_typer(models, name="models")
+app.add_typer(readers, name="readers")
 app.add_typer(train, name="train")
 
 Threads = Annotated[int, typer.Option("--threads", min=0, help="Processor threads; 0 takes all.")]
