@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -354,13 +354,13 @@ def expected_calibration_error(truth: ArrayLike, probability: ArrayLike, *, n_bi
     return calibration_bins(truth, probability, n_bins=n_bins).expected_error
 
 
-def smooth_curve(positive: NDArray[np.bool_], probability: Floats, span: float = SPAN) -> tuple[Floats, Floats]:
+def smooth_curve(outcome: NDArray[Any], probability: Floats, span: float = SPAN) -> tuple[Floats, Floats]:
     """Smooth the outcome over predicted risk.
 
     Parameters
     ----------
-    positive : ndarray of bool, or of float (pseudo-values), shape (n_cases,)
-        The outcome.
+    outcome : ndarray of bool, or of float (pseudo-values), shape (n_cases,)
+        What came of each case.
     probability : ndarray of float, shape (n_cases,)
         Predicted risk.
     span : float, optional
@@ -380,7 +380,7 @@ def smooth_curve(positive: NDArray[np.bool_], probability: Floats, span: float =
     points = np.unique(probability)
     if len(points) > CURVE_POINTS:
         points = np.unique(np.quantile(points, np.linspace(0, 1, CURVE_POINTS)))
-    return points, np.clip(loess(probability, positive.astype(np.float64), points, span), 0, 1)
+    return points, np.clip(loess(probability, outcome.astype(np.float64), points, span), 0, 1)
 
 
 def _columns(truth: ArrayLike, probability: ArrayLike) -> tuple[NDArray[np.bool_], Floats]:

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from spondyl.evaluation.folds import Folds
     from spondyl.evaluation.predictions import Predictions, PredictionStore
 
-    Floats = NDArray[np.float64]
+    Floats = NDArray[Any]
     Rows = NDArray[np.intp]
 
 INNER_FOLDS = 5

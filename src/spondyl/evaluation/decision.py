@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import ArrayLike, NDArray
 
-    Floats = NDArray[np.float64]
+    Floats = NDArray[Any]
 
 TREAT_ALL, TREAT_NONE = "treat all", "treat none"
 """The two strategies that need no model."""
@@ -118,7 +118,7 @@ class DecisionCurve(Record):
         rows = [(t, *self.net_benefit[:, i]) for i, t in list(enumerate(self.thresholds))[::step]]
         return Table.of("Net benefit", ("threshold", *self.names), rows)
 
-    def to_dict(self) -> dict:
+    def to_dict(self) -> dict[str, Any]:
         """Turn the curve into what JSON can hold, without the parts of single patients.
 
         Returns

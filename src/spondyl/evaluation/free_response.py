@@ -13,7 +13,7 @@ AFROC); Obuchowski 1997, doi 10.2307/2533958 (covariance).
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    Floats = NDArray[np.float64]
+    Floats = NDArray[Any]
 
 
 class FigureOfMerit(StrEnum):
@@ -119,7 +119,8 @@ def _unit_weights(marks: Marks, figure: FigureOfMerit) -> Floats:
 
 
 def _study_means(marks: Marks, of_lesion: Floats) -> Floats:
-    return np.bincount(marks.lesion_study, weights=of_lesion * marks.lesion_weight, minlength=marks.n_studies)
+    means: Floats = np.bincount(marks.lesion_study, weights=of_lesion * marks.lesion_weight, minlength=marks.n_studies)
+    return means
 
 
 def _share_won(lesion_score: Floats, weight: Floats, false_score: Floats) -> Floats:

@@ -278,8 +278,8 @@ def _against(readings: Readings, inside: NDArray[np.bool_], name: str, confidenc
     parts = [readings.subset(which) for which in (inside, ~inside) if which.any()]
     if len(parts) < 2 or any(p.truth.all() or not p.truth.any() for p in parts):
         return None
-    areas = [roc_areas(p.truth, p.score, patients=p.patients) for p in parts]
-    return compare_unpaired(*areas, confidence, (name, "rest"))
+    first, second = (roc_areas(p.truth, p.score, patients=p.patients) for p in parts)
+    return compare_unpaired(first, second, confidence, (name, "rest"))
 
 
 @dataclass(frozen=True, eq=False)
@@ -335,6 +335,6 @@ def external_drop(internal: Readings, external: Readings, confidence: float = 0.
     """
     areas = None
     if all(r.truth.any() and not r.truth.all() for r in (internal, external)):
-        parts = [roc_areas(r.truth, r.score, patients=r.patients) for r in (internal, external)]
-        areas = compare_unpaired(*parts, confidence, ("internal", "external"))
+        first, second = (roc_areas(r.truth, r.score, patients=r.patients) for r in (internal, external))
+        areas = compare_unpaired(first, second, confidence, ("internal", "external"))
     return Drop(performance(internal, "internal", confidence), performance(external, "external", confidence), areas)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -14,7 +14,7 @@ from spondyl.evaluation.records import Estimate
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
-    Floats = NDArray[np.float64]
+    Floats = NDArray[np.floating]
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,7 +60,7 @@ class KaplanMeier:
         return cls.from_counts(times, count_at(time[event], times), at_risk)
 
     @classmethod
-    def from_counts(cls, times: Floats, events: Floats, at_risk: NDArray[np.int_]) -> KaplanMeier:
+    def from_counts(cls, times: Floats, events: Floats, at_risk: NDArray[Any]) -> KaplanMeier:
         """Make the curve from what happened at each time.
 
         Parameters

@@ -65,7 +65,7 @@ def show(value: Any, digits: int = 3) -> str:
     if isinstance(value, float | np.floating):
         if math.isnan(value):
             return NOT_ASSESSABLE
-        small = 0 < abs(value) < 10.0**-digits
+        small = 0 < abs(float(value)) < 10.0**-digits
         return f"{value:.1e}" if small else f"{value:.{digits}f}"
     if isinstance(value, tuple | list):
         return ", ".join(show(v, digits) for v in value)

@@ -12,7 +12,7 @@ from spondyl.core.errors import SettingsError
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    Floats = NDArray[np.float64]
+    Floats = NDArray[np.floating]
 
 MAX_STEPS = 50
 """Newton steps before a logistic fit counts as not converged; separable data never do. Chosen by us."""
@@ -20,8 +20,8 @@ MAX_STEPS = 50
 STEP_TOLERANCE = 1e-10
 """Largest change of a coefficient in the last step. Chosen by us."""
 
-SEPARATED = 30.0
-"""Linear predictors beyond this mean probabilities of 1e-13: the classes are separable. Chosen by us."""
+LONGEST_STEP = 5.0
+"""Largest change of a linear predictor in one step. Chosen by us."""
 
 BLOCK = 200_000
 """Weights of a local regression held at once, 1.6 MB, which stays in the cache. Chosen by us."""
@@ -79,8 +79,8 @@ def logistic_fit(
         if np.linalg.matrix_rank(information, hermitian=True) < n_terms:
             return failed
         step = np.linalg.solve(information, design.T @ (truth - probability))
-        # Newton may overshoot far from the solution; one unit in the linear predictor is a safe stride.
-        beta = beta + step / max(1.0, float(np.abs(design @ step).max()) / SEPARATED)
+        # Newton may overshoot far from the solution, to where every probability is 0 or 1 and nothing can be told.
+        beta = beta + step / max(1.0, float(np.abs(design @ step).max()) / LONGEST_STEP)
         if np.abs(step).max() < STEP_TOLERANCE * max(1.0, float(np.abs(beta).max())):
             covariance = np.linalg.inv(information)
             if cluster is not None:

@@ -255,19 +255,20 @@ def score_labels(
     diagonal = float(np.linalg.norm(np.multiply(truth.shape, spacing)))
     far = diagonal if policy[0] is EmptyMask.DIAGONAL else math.inf
     boxes = _boxes(overlap.truth_map), _boxes(overlap.prediction_map)
-    scores = []
-    for label in wanted:
+
+    def score(label: int) -> LabelScore:
         sizes = overlap.sizes(label)
         outcome = _outcome(sizes[0], sizes[1])
-        surface = (math.nan,) * 3 if outcome is Outcome.ABSENT else (0.0, far, far)
+        surface = (math.nan, math.nan, math.nan) if outcome is Outcome.ABSENT else (0.0, far, far)
         if outcome is Outcome.COMPARED:
             box = _union(boxes[0][label - 1], boxes[1][label - 1])
             masks = overlap.truth_map[box] == label, overlap.prediction_map[box] == label
             distances = surface_distances(*masks, spacing, policy[1])
             surface = distances.surface_dice(tolerance_mm), distances.hausdorff_mm(), distances.assd_mm
         name = (names or {}).get(label, str(label))
-        scores.append(LabelScore(label, name, outcome, *_volumes(sizes, math.prod(spacing)), *surface))
-    return SegmentationScores(tuple(scores), tolerance_mm, *policy)
+        return LabelScore(label, name, outcome, *_volumes(sizes, math.prod(spacing)), *surface)
+
+    return SegmentationScores(tuple(score(label) for label in wanted), tolerance_mm, *policy)
 
 
 @dataclass(frozen=True, eq=False)
@@ -385,11 +386,11 @@ def _outcome(n_truth: int, n_prediction: int) -> Outcome:
     return Outcome.EXTRA if n_prediction else Outcome.ABSENT
 
 
-def _volumes(sizes: tuple[int, int, int], voxel_mm3: float) -> tuple[float, ...]:
+def _volumes(sizes: tuple[int, int, int], voxel_mm3: float) -> tuple[float, float, float, float, float, float]:
     """Both volumes, Dice, IoU, and the volume error in mm³ and relative to the truth."""
     truth, prediction, shared = sizes
     if not truth + prediction:
-        return (0.0, 0.0, *(math.nan,) * 4)
+        return 0.0, 0.0, math.nan, math.nan, math.nan, math.nan
     dice, iou = 2 * shared / (truth + prediction), shared / (truth + prediction - shared)
     relative = (prediction - truth) / truth if truth else math.nan
     return truth * voxel_mm3, prediction * voxel_mm3, dice, iou, (prediction - truth) * voxel_mm3, relative

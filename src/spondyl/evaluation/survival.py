@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import ArrayLike, NDArray
 
-    Floats = NDArray[np.float64]
+    Floats = NDArray[Any]
     Bools = NDArray[np.bool_]
 
 BLOCK = 4_000_000
@@ -228,7 +228,7 @@ def _concordance(
         raise InputError(msg)
     total = paired.sum() / 2
     value = float(won.sum() / 2 / total)
-    influence = np.bincount(np.asarray(outcome.patients), weights=(won - value * paired) / total)
+    influence: Floats = np.bincount(np.asarray(outcome.patients), weights=(won - value * paired) / total)
     error = float(np.sqrt((influence**2).sum()))
     half = normal_quantile(confidence) * error
     name = f"{method} C, infinitesimal jackknife"

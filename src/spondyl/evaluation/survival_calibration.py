@@ -217,8 +217,15 @@ def _by(time: Floats, event: NDArray[np.bool_], at: float, confidence: float) ->
 def _ratio(observed: Estimate, mean: float) -> Estimate:
     if not mean:
         return Estimate(math.nan, flags=("no risk was predicted",))
-    parts = (observed.value, observed.low, observed.high, observed.standard_error)
-    return Estimate(*(v / mean for v in parts), observed.confidence, observed.method, observed.flags)
+    return Estimate(
+        observed.value / mean,
+        observed.low / mean,
+        observed.high / mean,
+        observed.standard_error / mean,
+        observed.confidence,
+        observed.method,
+        observed.flags,
+    )
 
 
 def _slope(outcome: Outcome, risk: Floats, confidence: float) -> tuple[Estimate, tuple[str, ...]]:
