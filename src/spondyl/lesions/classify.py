@@ -55,8 +55,16 @@ class ClassifySettings:
             raise SettingsError(msg)
 
 
-class _Asked(NamedTuple):
-    """The sites of a case on the working grid: first the vertebrae, then the lesions."""
+class Asked(NamedTuple):
+    """The sites of a case on the working grid: first the vertebrae, then the lesions.
+
+    Parameters
+    ----------
+    sites : list of Site
+        Where a class is asked for.
+    masks : list of ndarray of bool
+        What is meant at each.
+    """
 
     sites: list[Site]
     masks: list[NDArray[np.bool_]]
@@ -86,7 +94,7 @@ def classify_findings(
     study = study_of(case, context.card) if "structures" in case.labels else None
     if study is None:
         return _recorded(case.flagged(NOT_JUDGED), settings, networks)
-    asked = _sites(case, study.grid)
+    asked = sites_of(case, study.grid)
     if not asked.sites:
         return _recorded(case, settings, networks)
     opinions = classify(study, asked.sites, asked.masks, networks)
@@ -124,8 +132,21 @@ def _quantiles(context: Classifier, n_classes: int) -> list[float]:
     return quantiles
 
 
-def _sites(case: Case, grid: Grid) -> _Asked:
-    """Lay the vertebrae and lesions of a case on the working grid."""
+def sites_of(case: Case, grid: Grid) -> Asked:
+    """Lay the vertebrae and lesions of a case on the working grid.
+
+    Parameters
+    ----------
+    case : Case
+        Localized.
+    grid : Grid
+        The working grid.
+
+    Returns
+    -------
+    Asked
+        First the vertebrae, then the lesions, in the order of the case.
+    """
     spacing_mm = grid.spacing_mm
     centers = [grid.lps_to_ijk(v.centroid_lps_mm) for v in case.vertebrae]
     sites = vertebra_sites(np.reshape(centers, (-1, 3)), spacing_mm)
@@ -135,7 +156,7 @@ def _sites(case: Case, grid: Grid) -> _Asked:
         found = [lesion_site(grid.lps_to_ijk(x.centroid_lps_mm).tolist(), sites, spacing_mm) for x in case.lesions]
         masks = [*masks, *_masks(case.labels["lesions"], grid, [x.label for x in case.lesions])]
         sites = [*sites, *found]
-    return _Asked(sites, masks)
+    return Asked(sites, masks)
 
 
 def _masks(labels: LabelMap, grid: Grid, numbers: list[int]) -> list[NDArray[np.bool_]]:

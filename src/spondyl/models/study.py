@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from spondyl.core import Case, Image, LabelMap
     from spondyl.models.card import ModelCard
+    from spondyl.models.space import WorkingSpace
 
 SOURCES: dict[Slot, tuple[Sequence, ...]] = {
     Slot.T1: (Sequence.T1, Sequence.DIXON_IN),
@@ -64,14 +65,14 @@ class Study(NamedTuple):
     sequences: tuple[Sequence, ...]
 
 
-def study_of(case: Case, card: ModelCard) -> Study | None:
+def study_of(case: Case, card: ModelCard | WorkingSpace) -> Study | None:
     """Give a localized case as networks see it.
 
     Parameters
     ----------
     case : Case
         With the label map ``"structures"``.
-    card : ModelCard
+    card : ModelCard or WorkingSpace
         Tells the spacing of the working grid.
 
     Returns

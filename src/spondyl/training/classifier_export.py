@@ -6,7 +6,6 @@ import tomllib
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
-import tomli_w
 import torch
 from torch import nn
 
@@ -16,6 +15,7 @@ from spondyl.models.crops import CROP_CHANNELS, CROP_FACTS, CROP_SHAPE, TOKEN_CH
 from spondyl.training.classification import NETWORKS, answers, fold_of, seen_slots
 from spondyl.training.export import load_average, write_graph
 from spondyl.training.loop import SETTINGS_FILE
+from spondyl.training.tables import toml_text
 from spondyl.training.vertebrae import CLASSES, GROUPS, SPACING_MM, SUBTYPES
 
 if TYPE_CHECKING:
@@ -229,7 +229,7 @@ def write_classifiers(
     for name, (network, state) in loaded.items():
         graph = folder / f"vertebrae_{name}.onnx"
         digest = export_classifier(network, name, graph)
-        table = _card(name, version, (graph.name, digest), fitted)
+        table = classifier_card(name, version, (graph.name, digest), fitted)
         table["training"] = {
             "data": "synthetic patients of spondyl.phantom alone; no real image was seen",
             "patients": len(cohort) - len(aside),
@@ -242,11 +242,29 @@ def write_classifiers(
         }
         table["limits"] = LIMITS
         cards.append(folder / f"vertebrae_{name}.toml")
-        cards[-1].write_text(tomli_w.dumps(table), encoding="utf-8")
+        cards[-1].write_text(toml_text(table), encoding="utf-8")
     return cards
 
 
-def _card(name: str, version: str, graph: tuple[str, str], fitted: Mapping[str, Any]) -> dict[str, Any]:
+def classifier_card(name: str, version: str, graph: tuple[str, str], fitted: Mapping[str, Any]) -> dict[str, Any]:
+    """Give the card of a classifier, but for what it was trained on and its limits.
+
+    Parameters
+    ----------
+    name : str
+        One of `spondyl.training.classification.NETWORKS`.
+    version : str
+        Of the model.
+    graph : tuple of str
+        Name of the graph's file and its SHA-256.
+    fitted : mapping of str to object
+        From `calibrate`.
+
+    Returns
+    -------
+    dict
+        The card.
+    """
     task = (
         "Tells normal, benign and malignant vertebrae and lesions, and their subtypes, on any MR sequences of a study"
     )

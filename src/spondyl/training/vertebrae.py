@@ -338,17 +338,49 @@ def make_cohort(folder: Path, seeds: range) -> int:
         if path.exists() or path.with_suffix(".json").exists():
             continue
         patient = make_patient(seed)
-        partial = path.with_suffix(".part")
-        if len(patient.sites):
-            with partial.open("wb") as stream:
-                np.save(stream, patient.crops)
-            partial.rename(path)
-        table = {"facts": patient.facts.tolist(), "sites": [asdict(site) for site in patient.sites]}
-        partial.write_text(json.dumps(table), encoding="utf-8")
-        partial.rename(path.with_suffix(".json"))
+        save_patient(path, patient)
         made += 1
         _log.info("patient %d made, %d sites", seed, len(patient.sites))
     return made
+
+
+def save_patient(path: Path, patient: PatientCrops) -> None:
+    """Write a patient; the table appears last, and says that the patient is complete.
+
+    Parameters
+    ----------
+    path : Path
+        The file of the crops, ``.npy``; the table lies beside it as ``.json``.
+    patient : PatientCrops
+        The patient.
+    """
+    partial = path.with_suffix(".part")
+    if len(patient.sites):
+        with partial.open("wb") as stream:
+            np.save(stream, patient.crops)
+        partial.rename(path)
+    table = {"facts": patient.facts.tolist(), "sites": [asdict(site) for site in patient.sites]}
+    partial.write_text(json.dumps(table), encoding="utf-8")
+    partial.rename(path.with_suffix(".json"))
+
+
+def load_patient(path: Path) -> PatientCrops:
+    """Open a patient.
+
+    Parameters
+    ----------
+    path : Path
+        The table, ``.json``.
+
+    Returns
+    -------
+    PatientCrops
+        Crops are memory-mapped.
+    """
+    table = json.loads(path.read_text(encoding="utf-8"))
+    sites = [SiteTruth(**row) for row in table["sites"]]
+    crops = np.load(path.with_suffix(".npy"), mmap_mode="r") if sites else np.zeros((0,), np.float16)
+    return PatientCrops(crops, np.asarray(table["facts"], np.float32), sites)
 
 
 def load_cohort(folder: Path) -> dict[int, PatientCrops]:
@@ -371,12 +403,9 @@ def load_cohort(folder: Path) -> dict[int, PatientCrops]:
     """
     found = {}
     for path in sorted(folder.glob("*.json")):
-        table = json.loads(path.read_text(encoding="utf-8"))
-        if not table["sites"]:
-            continue
-        crops = np.load(path.with_suffix(".npy"), mmap_mode="r")
-        sites = [SiteTruth(**row) for row in table["sites"]]
-        found[int(path.stem)] = PatientCrops(crops, np.asarray(table["facts"], np.float32), sites)
+        patient = load_patient(path)
+        if patient.sites:
+            found[int(path.stem)] = patient
     if not found:
         msg = f"no patients in {folder}; make some first with `python -m spondyl.training vertebrae {folder}`"
         raise InputError(msg)
