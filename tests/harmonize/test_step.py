@@ -51,9 +51,9 @@ def test_every_sequence_can_be_the_reference():
 def test_sagittal_comes_before_axial_and_axial_alone_is_said():
     case = harmonize(_case(_image(Sequence.T2, AXIAL), _image(Sequence.STIR)), HarmonizeSettings())
     assert case.reference is Sequence.STIR
-    assert case.quality == ()
+    assert "no_sagittal_series" not in [f.code for f in case.quality]
     axial = harmonize(_case(_image(Sequence.T2, AXIAL)), HarmonizeSettings())
-    assert [(f.code, f.where) for f in axial.quality] == [("no_sagittal_series", "T2")]
+    assert ("no_sagittal_series", "T2") in [(f.code, f.where) for f in axial.quality]
 
 
 def test_a_reference_asked_for_is_taken_or_named_as_missing():

@@ -5,20 +5,18 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from spondyl.core import Grid, Sequence
-from spondyl.localize.fuse import LESION_WEIGHTS, OTHER_LESION_WEIGHT, fuse
+from spondyl.core import Grid
+from spondyl.localize.fuse import fuse
 from spondyl.models import Prediction
 
 GRID = Grid((6, 40, 30), np.array([[4.0, 0, 0, -10], [0, 0, 1.5, -20], [0, -1.5, 0, 30], [0, 0, 0, 1]]))
 
 
-def _even(grid, bone, malignant=0.0, disagreement=0.0):
-    """One body probability and one lesion probability everywhere."""
+def _even(grid, bone, disagreement=0.0):
+    """One body probability everywhere."""
     structures = np.zeros((9, *grid.shape), np.float32)
     structures[0], structures[1] = 1 - bone, bone
-    lesions = np.zeros((3, *grid.shape), np.float32)
-    lesions[0], lesions[2] = 1 - malignant, malignant
-    return Prediction(grid, structures, lesions, np.full(grid.shape, disagreement, np.float32))
+    return Prediction(grid, structures, np.full(grid.shape, disagreement, np.float32))
 
 
 def _lower_half():
@@ -28,34 +26,28 @@ def _lower_half():
 
 
 def test_one_sequence_alone_stays_as_it_is():
-    only = _even(GRID, 0.7, 0.2, 0.1)
-    fused = fuse([(Sequence.T1, only)])
+    only = _even(GRID, 0.7, 0.1)
+    fused = fuse([only])
     np.testing.assert_allclose(fused.structures, only.structures)
-    np.testing.assert_allclose(fused.lesions, only.lesions)
     np.testing.assert_allclose(fused.disagreement, 0.1)
 
 
-def test_structures_are_averaged_and_lesions_weighted_by_what_a_sequence_shows():
-    fused = fuse([(Sequence.T2, _even(GRID, 0.9, 0.1)), (Sequence.T1, _even(GRID, 0.5, 0.7))])
+def test_structures_are_averaged():
+    fused = fuse([_even(GRID, 0.9), _even(GRID, 0.5)])
     assert fused.structures[1].mean() == pytest.approx(0.7)
-    weights = np.array([LESION_WEIGHTS[Sequence.T2], LESION_WEIGHTS[Sequence.T1]])
-    assert fused.lesions[2].mean() == pytest.approx(weights @ [0.1, 0.7] / weights.sum())
     np.testing.assert_allclose(fused.structures.sum(0), 1, atol=1e-6)
-    np.testing.assert_allclose(fused.lesions.sum(0), 1, atol=1e-6)
 
 
 def test_what_sequences_say_differently_counts_as_disagreement():
-    fused = fuse([(Sequence.T2, _even(GRID, 0.9)), (Sequence.PD, _even(GRID, 0.5))])
+    fused = fuse([_even(GRID, 0.9), _even(GRID, 0.5)])
     assert fused.disagreement.mean() == pytest.approx(0.2)
-    assert min(LESION_WEIGHTS.values()) > OTHER_LESION_WEIGHT
 
 
 def test_beyond_a_smaller_field_of_view_the_reference_alone_decides():
     small = _lower_half()
-    fused = fuse([(Sequence.T2, _even(GRID, 0.8, 0.2)), (Sequence.T1, _even(small, 0.2, 0.8))])
+    fused = fuse([_even(GRID, 0.8), _even(small, 0.2)])
     np.testing.assert_allclose(fused.structures[1][:, :19], 0.8, atol=1e-6)
     np.testing.assert_allclose(fused.structures[1][:, 21:], 0.5, atol=1e-6)
-    np.testing.assert_allclose(fused.lesions[2][:, :19], 0.2, atol=1e-6)
     assert fused.grid is GRID
 
 
@@ -65,6 +57,6 @@ def test_predictions_on_another_grid_come_to_the_same_place(rng):
     fine, other = _even(GRID, 0.0), _even(coarse, 0.0)
     for prediction, values in zip((fine, other), ramp, strict=True):
         prediction.structures[1], prediction.structures[0] = values, 1 - values
-    fused = fuse([(Sequence.T2, fine), (Sequence.T1, other)])
+    fused = fuse([fine, other])
     inside = (slice(None), slice(2, -2), slice(2, -2))
     np.testing.assert_allclose(fused.structures[1][inside], ramp[0][inside], atol=1e-3)

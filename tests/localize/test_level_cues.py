@@ -87,6 +87,8 @@ def test_a_cut_body_is_not_measured():
     cut = measure_column(structures[:, 32:], bodies[:, 32:], spacing)
     assert np.isnan(_of(cut, "height")[0])
     assert np.isfinite(_of(cut, "height")[1:]).all()
+    # Its center lies too near the next one.
+    assert np.isnan(_of(cut, "step")[0])
     assert not cut.cut_below
     below = measure_column(structures[:, :-45], bodies[:, :-45], spacing)
     assert below.cut_below

@@ -7,9 +7,17 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from spondyl.localize import levels
 from spondyl.localize.level_cues import CUES, ColumnCues
 from spondyl.localize.level_model import MODELED, LevelModel
-from spondyl.localize.levels import LUMBAR_SHARES, NAMED_FROM, UNCERTAIN_BELOW, level_posterior, name_levels
+from spondyl.localize.levels import (
+    LUMBAR_SHARES,
+    NAMED_FROM,
+    UNCERTAIN_BELOW,
+    LevelPosterior,
+    level_posterior,
+    name_levels,
+)
 
 WHOLE = [*MODELED[:7], *(f"T{n}" for n in range(1, 13)), *(f"L{n}" for n in range(1, 6)), "S1"]
 """A common spine."""
@@ -22,16 +30,16 @@ def _model(spread=0.05):
     return LevelModel(mean, loadings, np.full(mean.shape, spread**2))
 
 
-def _cues(levels, *, called=None, cord_end=np.nan, **changes):
+def _cues(part, *, called=None, cord_end=np.nan, **changes):
     """Measurements of these levels as `_model` expects them, in the middle of a tight field of view."""
-    values = _model().mean[[MODELED.index(name) for name in levels]]
-    share = np.array([float(name == called) for name in levels])
-    return replace(ColumnCues(values, share, cord_end, (len(levels) - 1) / 2, 0.0, 0.0, cut_below=False), **changes)
+    values = _model().mean[[MODELED.index(name) for name in part]]
+    share = np.array([float(name == called) for name in part])
+    return replace(ColumnCues(values, share, cord_end, (len(part) - 1) / 2, 0.0, 0.0, cut_below=False), **changes)
 
 
-def _blind(levels, **given):
+def _blind(part, **given):
     """The same, with nothing measured."""
-    cues = _cues(levels, **given)
+    cues = _cues(part, **given)
     return replace(cues, values=np.full_like(cues.values, np.nan))
 
 
@@ -136,3 +144,24 @@ def test_one_body_is_a_column_too():
     names, (guess,) = name_levels(_blind(["L3"]), _model())
     assert len(names) == 1
     assert guess.level is None
+
+
+def test_no_level_is_given_twice(monkeypatch):
+    best = ("L3", "L3", "L4")
+    sure = np.zeros((3, len(MODELED)))
+    sure[range(3), [MODELED.index(name) for name in best]] = 0.9
+    monkeypatch.setattr(levels, "level_posterior", lambda cues, model: LevelPosterior(sure, best, 0.9))
+    _, guesses = name_levels(_blind(["L3", "L4", "L5"]), _model())
+    assert [g.level for g in guesses] == [None, "L3", "L4"]
+    assert guesses[0].uncertain
+    assert "part of L3" in guesses[0].reason
+
+
+def test_half_a_call_is_half_believed():
+    part = WHOLE[-6:]
+    of_s1 = []
+    for share in (0.0, 0.5, 1.0):
+        cues = replace(_blind(part, cut_below=True), sacral_share=np.array([0, 0, 0, 0, 0, share]))
+        of_s1.append(level_posterior(cues, _model()).probabilities[-1, MODELED.index("S1")])
+    assert of_s1 == sorted(of_s1)
+    assert of_s1[0] < of_s1[1] < of_s1[2]

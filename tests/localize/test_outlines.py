@@ -25,7 +25,7 @@ def _prediction(image=IMAGE):
     structures = np.stack([ndimage.gaussian_filter((labels == s).astype(np.float32), 0.4) for s in Structure])
     lesion = (distance < 6).astype(np.float32)
     lesions = np.stack([1 - lesion, 0 * lesion, lesion])
-    return Prediction(grid, structures, lesions, np.zeros(grid.shape, np.float32))
+    return Prediction(grid, structures, np.zeros(grid.shape, np.float32))
 
 
 def _radius_mm(mask, grid):
@@ -87,5 +87,5 @@ def test_no_bone_gives_no_outlines():
     prediction = _prediction()
     empty = np.zeros_like(prediction.structures)
     empty[0] = 1
-    nothing = Prediction(prediction.grid, empty, prediction.lesions, prediction.disagreement)
+    nothing = Prediction(prediction.grid, empty, prediction.disagreement)
     assert outline(nothing, IMAGE, cortex_share=1.0) is None

@@ -9,6 +9,7 @@ import numpy as np
 
 from spondyl import __version__
 from spondyl.core import Case, Image, InputError, QualityFlag, Sequence, SettingsError, StepRecord
+from spondyl.harmonize.image_quality import image_flags
 
 if TYPE_CHECKING:
     from collections.abc import Sequence as Ordered
@@ -93,7 +94,7 @@ def harmonize(case: Case, settings: HarmonizeSettings) -> Case:
     if plane != "sagittal":
         text = f"No sagittal series: the {reference.value} series is {plane}, so outlines follow its thick slices."
         case = case.flagged(QualityFlag("no_sagittal_series", text, where=reference.value))
-    return case
+    return case.flagged(*image_flags(images[reference]))
 
 
 def _choose_reference(images: dict[Sequence, Image], wanted: str) -> Sequence:

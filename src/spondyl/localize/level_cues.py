@@ -126,6 +126,8 @@ def measure_column(
         frame = _Frame(centers[i], tangents[i], float(np.prod(spacing)) / float(spacing[0]), float(spacing[0]))
         size = frame.body(points, whole=not cut[i], width=_inside(own, box, structures.shape))
         values[i] = [*size, *frame.neighbors(kinds, size, steps[i] if i < n - 1 else None, len(points))]
+    # The center of a cut body lies too near its neighbor's.
+    values[np.ix_(cut | np.append(cut[1:], [False]), [CUES.index("step"), CUES.index("disc")])] = np.nan
     heights = np.linalg.norm(steps[:, 1:], axis=1) if n > 1 else np.array([30.0])
     lowest = (boxes[-1][1].stop + first, boxes[0][1].start + first)
     return ColumnCues(

@@ -107,11 +107,14 @@ class LevelPosterior:
         The most probable naming of the whole column.
     missed : float
         Probability that a body was missed or cut in two.
+    log_likelihood : float
+        Of the measurements under their best naming, as `LevelModel.log_likelihood` gives it.
     """
 
     probabilities: Array
     best: tuple[str, ...]
     missed: float
+    log_likelihood: float = 0.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -157,7 +160,8 @@ def level_posterior(cues: ColumnCues, model: LevelModel) -> LevelPosterior | Non
         np.add.at(row, namings.levels[:, body, 1], share)
     names, which = np.unique(namings.distinct[:, :, 1], axis=0, return_inverse=True)
     best = names[np.argmax(np.bincount(which.ravel()[namings.which], weights=share))]
-    return LevelPosterior(probabilities, tuple(MODELED[i] for i in best), float(share[namings.irregular].sum()))
+    missed = float(share[namings.irregular].sum())
+    return LevelPosterior(probabilities, tuple(MODELED[i] for i in best), missed, float(geometry.max()))
 
 
 def name_levels(cues: ColumnCues, model: LevelModel) -> tuple[tuple[str, ...], list[LevelGuess]]:
@@ -183,8 +187,12 @@ def name_levels(cues: ColumnCues, model: LevelModel) -> tuple[tuple[str, ...], l
         return (), [LevelGuess(None, 0.0, uncertain=True, reason=reason) for _ in cues.values]
     reason = _reason(cues, posterior)
     guesses = []
-    for name, row in zip(posterior.best, posterior.probabilities, strict=True):
+    for place, (name, row) in enumerate(zip(posterior.best, posterior.probabilities, strict=True)):
         p = float(row[MODELED.index(name)])
+        # Of two pieces the lower one keeps the name; of the sacrum the upper one, for what lies below is sacrum.
+        if name != "S1" and name in posterior.best[place + 1 :]:
+            guesses.append(LevelGuess(None, p, uncertain=True, reason=f"it may be a part of {name}"))
+            continue
         uncertain = p < UNCERTAIN_BELOW
         guesses.append(LevelGuess(name if p >= NAMED_FROM else None, p, uncertain, reason if uncertain else ""))
     return posterior.best, guesses
@@ -257,15 +265,15 @@ def _log_called(cues: ColumnCues, namings: _Namings) -> Array:
     names = namings.levels[:, :, 1]
     s1, s2 = MODELED.index("S1"), MODELED.index("S2")
     sacral = (names >= s1).any(axis=1)
-    called = int(np.argmax(cues.sacral_share)) if cues.sacral_share.max(initial=0) > 0.5 else None
+    called = int(np.argmax(cues.sacral_share))
     shares = CALLED_CUT if cues.cut_below or cues.room_below < 1 else CALLED_WHOLE
-    if called is None:
-        with_sacrum, without = np.full(len(names), shares["none"]), 1 - CALLED_ABSENT
-    else:
-        level = names[:, called]
-        with_sacrum = np.select([level == s1, level == s2], [shares["S1"], shares["S2"]], shares["other"])
-        without = CALLED_ABSENT
-    return np.log(np.where(sacral, with_sacrum, without))
+    level = names[:, called]
+    said = np.select([level == s1, level == s2], [shares["S1"], shares["S2"]], shares["other"])
+    # A body outlined half as S1 and half as another is half a call.
+    sure = cues.sacral_share[called]
+    return np.log(
+        sure * np.where(sacral, said, CALLED_ABSENT) + (1 - sure) * np.where(sacral, shares["none"], 1 - CALLED_ABSENT)
+    )
 
 
 def _log_cord(end: float, namings: _Namings) -> Array:

@@ -36,8 +36,8 @@ class Outlines:
         Values of `Structure`.
     body : ndarray of float32, shape of the box
         Probability of vertebral body or first sacral body, cortex included.
-    uncertainty, benign, malignant : ndarray of float32, shape of the box
-        Voxel uncertainty, and probability of lesion classes.
+    uncertainty : ndarray of float32, shape of the box
+        Voxel uncertainty.
     """
 
     grid: Grid
@@ -45,8 +45,6 @@ class Outlines:
     structures: NDArray[np.uint8]
     body: NDArray[np.float32]
     uncertainty: NDArray[np.float32]
-    benign: NDArray[np.float32]
-    malignant: NDArray[np.float32]
 
 
 def outline(prediction: Prediction, grid: Grid, *, cortex_share: float) -> Outlines | None:
@@ -77,8 +75,7 @@ def outline(prediction: Prediction, grid: Grid, *, cortex_share: float) -> Outli
     entropy = -sum(c * np.log(np.maximum(c, 1e-6)) for c in p) / np.log(len(p))
     spread = resample(prediction.disagreement, prediction.grid, part)
     uncertainty = np.clip(np.maximum(entropy, 2 * spread), 0, 1).astype(np.float32)
-    benign, malignant = (resample(prediction.lesions[i], prediction.grid, part) for i in (1, 2))
-    return Outlines(turned, box, structures, body.astype(np.float32), uncertainty, benign, malignant)
+    return Outlines(turned, box, structures, body.astype(np.float32), uncertainty)
 
 
 def _hard(p: list[NDArray], spacing_mm: tuple[float, float, float], cortex_share: float) -> NDArray[np.uint8]:

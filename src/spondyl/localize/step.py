@@ -10,6 +10,7 @@ from scipy import ndimage
 
 from spondyl import __version__
 from spondyl.core import (
+    SAGITTAL,
     Case,
     Image,
     LabelMap,
@@ -21,9 +22,11 @@ from spondyl.core import (
     Structure,
     Vertebra,
     disc_name,
+    reorient,
 )
 from spondyl.core.anatomy import STRUCTURE_NAMES
 from spondyl.localize.column import Column, assign_arches, assign_discs
+from spondyl.localize.doubts import mean_log_likelihood, spine_flags, void_volume_mm3
 from spondyl.localize.fuse import fuse
 from spondyl.localize.instances import BodyShape, ChainLimits, order_chain, settle_shapes, split_bodies
 from spondyl.localize.level_cues import measure_column
@@ -109,13 +112,13 @@ def localize(case: Case, settings: LocalizeSettings, *, network: Network) -> Cas
     settings : LocalizeSettings
         How.
     network : Network
-        Outlines structures and lesion candidates.
+        Outlines structures.
 
     Returns
     -------
     Case
-        With `vertebrae`, the label maps ``"structures"``, ``"vertebrae"`` and ``"discs"``, and the maps
-        ``"uncertainty"``, ``"malignant"`` and ``"benign"``, all on the reference image's grid.
+        With `vertebrae`, the label maps ``"structures"``, ``"vertebrae"`` and ``"discs"``, and the map
+        ``"uncertainty"``, all on the reference image's grid.
 
     Raises
     ------
@@ -124,7 +127,7 @@ def localize(case: Case, settings: LocalizeSettings, *, network: Network) -> Cas
     """
     reference = case.reference or next(iter(case.images))
     used = _sequences(case, reference, settings.max_sequences)
-    found = fuse([(s, segment(case.images[s], network, views=settings.views)) for s in used])
+    found = fuse([segment(case.images[s], network, views=settings.views) for s in used])
     image = case.images[reference]
     outlines = outline(found, image.grid, cortex_share=settings.cortex_share)
     column = None if outlines is None else _column(outlines, settings)
@@ -166,6 +169,7 @@ class _Column:
     guesses: list[LevelGuess]
     confidences: list[float]
     has_sacrum: bool
+    likelihood: float
 
     @property
     def n_presacral(self) -> int:
@@ -180,7 +184,8 @@ def _column(outlines: Outlines, settings: LocalizeSettings) -> _Column | None:
     if int(bodies.max()) < settings.min_bodies:
         return None
     rows = outlines.box[1].start, outlines.grid.shape[1]
-    names, guesses = name_levels(measure_column(outlines.structures, bodies, spacing, rows), shipped_level_model())
+    cues, model = measure_column(outlines.structures, bodies, spacing, rows), shipped_level_model()
+    names, guesses = name_levels(cues, model)
     n = names.index("S1") + 1 if "S1" in names else len(names)
     if n - ("S1" in names) < settings.min_bodies:
         return None
@@ -188,7 +193,7 @@ def _column(outlines: Outlines, settings: LocalizeSettings) -> _Column | None:
     numbers = range(1, n + 1)
     centers = np.array(ndimage.center_of_mass(bodies > 0, bodies, numbers)) * spacing
     confidences = [float(m) for m in ndimage.mean(outlines.body, bodies, numbers)]
-    return _Column(bodies, centers, guesses[:n], confidences, "S1" in names)
+    return _Column(bodies, centers, guesses[:n], confidences, "S1" in names, mean_log_likelihood(cues, model))
 
 
 def _believed(bodies: NDArray[np.uint16], probability: NDArray[np.float32], least: float) -> NDArray[np.uint16]:
@@ -234,14 +239,11 @@ def _with_findings(case: Case, image: Image, outlines: Outlines, column: _Column
             "vertebrae": label_map(np.where(column.bodies > 0, column.bodies, arches), body_names),
             "discs": label_map(discs, disc_names),
         },
-        maps={
-            **case.maps,
-            "uncertainty": scalar(outlines.uncertainty),
-            "malignant": scalar(outlines.malignant),
-            "benign": scalar(outlines.benign),
-        },
+        maps={**case.maps, "uncertainty": scalar(outlines.uncertainty)},
     )
-    return _flagged(case, column.guesses)
+    signal = reorient(image.array, orientation, SAGITTAL)[outlines.box]
+    void = void_volume_mm3(signal, structures, column.bodies, spacing)
+    return _flagged(case.flagged(*spine_flags(column.confidences, column.likelihood, void)), column.guesses)
 
 
 def _settled(structures: NDArray[np.uint8], column: _Column) -> NDArray[np.uint8]:

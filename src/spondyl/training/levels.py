@@ -283,6 +283,7 @@ def sample_study(example: LevelExample, rng: np.random.Generator) -> tuple[tuple
     part[-1, [CUES.index("step"), CUES.index("tilt"), CUES.index("disc")]] = np.nan
     for end, space in ((0, room[0]), (-1, room[1])):
         if space < 0.1:
+            part[0 if end == 0 else max(len(part) - 2, 0), [CUES.index("step"), CUES.index("disc")]] = np.nan
             part[end, [CUES.index(c) for c in ("depth", "height", "width", "taper", "arch", "disc", "sacrum")]] = np.nan
     cord = example.cord_end - first + rng.normal(0, 0.5)
     cord = np.inf if cord > last - first + 0.5 else -np.inf if cord < -0.5 else cord
