@@ -121,6 +121,24 @@ def test_weighted_kappa_is_one_minus_the_ratio_of_disagreements():
         assert made.value == pytest.approx(1 - observed / expected, rel=1e-12)
 
 
+@pytest.mark.parametrize("weights", ["unweighted", "linear", "quadratic"])
+def test_kappa_is_that_of_scikit_learn(weights):
+    from sklearn.metrics import cohen_kappa_score
+
+    rng = np.random.default_rng(1_000_003)
+    a = rng.integers(1, 6, 150)
+    b = np.clip(a + rng.integers(-1, 2, 150), 1, 5)
+    expected = cohen_kappa_score(a, b, weights=None if weights == "unweighted" else weights)
+    assert agreement(np.column_stack([a, b]), weights=weights).value == pytest.approx(expected, rel=1e-12)
+
+
+def test_fleiss_kappa_is_that_of_statsmodels():
+    inter_rater = pytest.importorskip("statsmodels.stats.inter_rater")
+    counts = np.random.default_rng(1_000_004).multinomial(5, [0.2, 0.3, 0.5], 60)
+    expected = inter_rater.fleiss_kappa(counts)
+    assert agreement(from_counts(counts), Chance.FLEISS).value == pytest.approx(expected, rel=1e-12)
+
+
 def test_weights_can_be_given():
     given = [[1, 0.5, 0], [0.5, 1, 0.5], [0, 0.5, 1]]
     assert agreement(ABSTRACTORS, weights=given).value == agreement(ABSTRACTORS, weights="linear").value

@@ -34,6 +34,8 @@ NEXT_READERS = (4, 6, 8, 10, 12, 16)
 SURE = 0.05
 """A p value below this is called evidence of a difference; the usual level."""
 
+_COVARIANCES = {"delong": "DeLong's", "jackknife": "the jackknife's", "unbiased": "unbiased, of U-statistics"}
+
 
 def report_page(analysis: ReaderAnalysis, file_hash: str = "") -> Page:
     """Lay out the report.
@@ -223,7 +225,7 @@ def _method_blocks(analysis: ReaderAnalysis, file_hash: str) -> list[Block]:
     main = analysis.main
     sentences = [
         f"{_capital(main.metric)} of every reader was compared by {main.method}.",
-        f"Source of covariances: {main.covariance}.",
+        f"Covariances of cases: {_COVARIANCES.get(main.covariance, main.covariance)}.",
         *_sources(analysis),
     ]
     blocks: list[Block] = [Heading("Methods"), Words(" ".join(sentences))]
