@@ -16,7 +16,8 @@ from statistics import NormalDist
 
 import numpy as np
 
-from spondyl.evaluation.comparison import non_inferior_shares, non_inferiority, paired_shares
+from spondyl.evaluation.comparison import paired_shares
+from spondyl.evaluation.margins import non_inferior_shares, non_inferiority
 from spondyl.evaluation.roc import compare_unpaired, roc_areas
 from spondyl.evaluation.survival import Outcome, harrell_c
 

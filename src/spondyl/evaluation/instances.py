@@ -11,9 +11,9 @@ import numpy as np
 from spondyl.core.errors import SettingsError
 from spondyl.evaluation.bootstrap import STANDARD, Resampling, mean_estimate
 from spondyl.evaluation.inputs import patient_codes
+from spondyl.evaluation.overlap import Overlap
 from spondyl.evaluation.proportions import proportion
 from spondyl.evaluation.records import Estimate, Record, Table
-from spondyl.evaluation.segmentation import Overlap
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
