@@ -92,6 +92,15 @@ def test_a_network_that_classifies_nothing_is_refused(found):
         classify_findings(found, ClassifySettings(), **{**NETWORKS, "densenet": GRAY_NETWORKS["lesions"]})
 
 
-def test_settings_must_be_truth_values():
-    with pytest.raises(SettingsError, match="true or false"):
-        ClassifySettings(sets=1)
+def test_finder_and_classifiers_share_in_the_probabilities_of_a_lesion(found):
+    none, half, all_ = (
+        classify_findings(found, ClassifySettings(weight=w), **NETWORKS).lesions[0].probabilities["malignant"]
+        for w in (0.0, 0.5, 1.0)
+    )
+    assert none == pytest.approx(found.lesions[0].probabilities["malignant"])
+    assert half == pytest.approx((none + all_) / 2)
+
+
+def test_a_weight_is_a_share():
+    with pytest.raises(SettingsError, match="between 0 and 1"):
+        ClassifySettings(weight=1.5)

@@ -38,20 +38,25 @@ class ClassifySettings:
 
     Parameters
     ----------
+    weight : float
+        Share of the classifiers in the probabilities of a lesion; the rest is that of the network that found it.
+        Half, chosen by us: each looks at what the other does not, the finder at every voxel, the classifiers at all
+        levels.
     sets : bool
         Whether prediction sets are told; without them nothing is called indeterminate.
 
     Raises
     ------
     SettingsError
-        If it is not a truth value.
+        If one is out of range.
     """
 
+    weight: float = 0.5
     sets: bool = True
 
     def __post_init__(self) -> None:
-        if not isinstance(self.sets, bool):
-            msg = f"classify.sets must be true or false, got {self.sets!r}"
+        if not 0 <= self.weight <= 1:
+            msg = f"classify.weight must lie between 0 and 1, got {self.weight}"
             raise SettingsError(msg)
 
 
@@ -88,7 +93,8 @@ def classify_findings(
     -------
     Case
         With probabilities, subtype, prediction set and uncertainty of vertebrae and lesions, lesions and their labels
-        in the order of the new probabilities, and the map ``"saliency"`` raised where an image speaks for malignancy.
+        in the order of the new probability of malignancy, and the map ``"saliency"`` raised where an image speaks
+        for malignancy.
     """
     networks = (context, resnet, densenet)
     study = study_of(case, context.card) if "structures" in case.labels else None
@@ -102,7 +108,7 @@ def classify_findings(
     n = len(case.vertebrae)
     vertebrae = tuple(replace(v, **fields) for v, fields in zip(case.vertebrae, said[:n], strict=True))
     saliency = _activated(case, asked.sites[n:], opinions.activation[n:], study.grid)
-    lesions = [replace(lesion, **fields) for lesion, fields in zip(case.lesions, said[n:], strict=True)]
+    lesions = [_weighed(x, replace(x, **fields), settings) for x, fields in zip(case.lesions, said[n:], strict=True)]
     case = case.with_(vertebrae=vertebrae, maps={**case.maps, **saliency})
     return _recorded(_in_order(case, lesions), settings, networks)
 
@@ -121,6 +127,13 @@ def _fields(opinions: Opinions, row: int, context: Classifier, settings: Classif
         "prediction_set": names or (() if settings.sets else (scheme.classes[int(np.argmax(classes))],)),
         "uncertainty": float(np.clip(max(entropy(classes), 2 * opinions.disagreement[row]), 0, 1)),
     }
+
+
+def _weighed(found: Lesion, judged: Lesion, settings: ClassifySettings) -> Lesion:
+    """Let finder and classifiers share in the probabilities of a lesion."""
+    w = settings.weight
+    shared = {name: w * p + (1 - w) * found.probabilities.get(name, 0.0) for name, p in judged.probabilities.items()}
+    return replace(judged, probabilities=shared, uncertainty=float(entropy(list(shared.values()))))
 
 
 def _quantiles(context: Classifier, n_classes: int) -> list[float]:
@@ -214,7 +227,8 @@ def _recorded(case: Case, settings: ClassifySettings, networks: tuple[Classifier
         methods=(
             "Every vertebra and lesion candidate was classed as normal, benign or malignant, with a subtype, by the "
             "mean of a transformer over all levels and sequences, a 3D ResNet and a 3D DenseNet, trained on synthetic "
-            "patients alone and calibrated by temperature on others; prediction sets are split conformal."
+            "patients alone and calibrated by temperature on others; probabilities of lesions are shared with the "
+            "network that found them, prediction sets are split conformal."
         ),
     )
     return case.with_(history=(*case.history, record))
