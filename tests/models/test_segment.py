@@ -27,7 +27,6 @@ def test_the_gray_values_are_read_as_what_they_are():
     at = tuple(np.round(prediction.grid.lps_to_ijk((0.0, 0.0, 120.0))).astype(int))
     assert prediction.structures[:, *at].argmax() == Structure.BODY
     np.testing.assert_allclose(prediction.structures.sum(0), 1, atol=1e-5)
-    np.testing.assert_allclose(prediction.lesions.sum(0), 1, atol=1e-5)
 
 
 def test_two_views_are_the_mean_of_the_image_and_its_mirror_image():

@@ -28,15 +28,12 @@ class Prediction:
         The working grid.
     structures : ndarray of float32, shape (n_structures, *grid.shape)
         Probability of each structure.
-    lesions : ndarray of float32, shape (n_lesion_classes, *grid.shape)
-        Probability of normal, benign and malignant.
     disagreement : ndarray of float32, shape ``grid.shape``
         Standard deviation between views of the probability of bone, from 0 to 0.5.
     """
 
     grid: Grid
     structures: NDArray[np.float32]
-    lesions: NDArray[np.float32]
     disagreement: NDArray[np.float32]
 
 
@@ -67,4 +64,4 @@ def segment(image: Image, network: Network, *, views: int = 2) -> Prediction:
     n = len(network.card.structures)
     mean = np.stack(outputs).mean(axis=0)
     bone = np.stack([1 - o[0] for o in outputs])
-    return Prediction(grid, mean[:n], mean[n:], bone.std(0).astype(np.float32))
+    return Prediction(grid, mean[:n], bone.std(0).astype(np.float32))
