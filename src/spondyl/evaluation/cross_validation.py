@@ -245,8 +245,8 @@ def areas_by_fold(truth: ArrayLike, scores: ArrayLike, folds: Folds, *, names: S
             influence[:, part] = (values - areas[k][:, None]) / (len(usable) * len(part))
     _, patient = np.unique(np.asarray(folds.patients), return_inverse=True)
     n_patients = int(patient.max()) + 1
-    sums = np.stack([np.bincount(patient, weights=row) for row in influence])
-    covariance = sums @ sums.T * (n_patients / max(n_patients - 1, 1))
+    sums: Floats = np.stack([np.bincount(patient, weights=row) for row in influence])
+    covariance: Floats = sums @ sums.T * (n_patients / max(n_patients - 1, 1))
     used = np.concatenate(usable)
     lost = len(folds) - len(usable)
     flags = (f"{lost} of {len(folds)} folds test one class only and are left out",) if lost else ()
