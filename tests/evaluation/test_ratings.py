@@ -42,6 +42,7 @@ def test_weights_as_defined():
     # Gwet 2014, section 3.5, three categories.
     np.testing.assert_allclose(weight_matrix("abc", "linear")[0], [1, 0.5, 0])
     np.testing.assert_allclose(weight_matrix("abc", "quadratic")[0], [1, 0.75, 0])
+    np.testing.assert_allclose(weight_matrix("abc", "radical")[0], [1, 1 - 0.5**0.5, 0])
     np.testing.assert_allclose(weight_matrix("abc", "ordinal")[0], [1, 2 / 3, 0])
     np.testing.assert_allclose(weight_matrix([1, 2, 5], "linear")[0], [1, 0.75, 0])
 

@@ -47,6 +47,8 @@ class Agreement(Estimate):
 
     Parameters
     ----------
+    value, low, high, standard_error, confidence, method, flags : float, str and tuple of str
+        As in `spondyl.evaluation.records.Estimate`.
     observed, chance : float
         Agreement observed, and expected by chance.
     n_subjects, n_raters : int

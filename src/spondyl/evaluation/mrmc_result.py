@@ -21,6 +21,8 @@ class MeanMerit(Estimate):
 
     Parameters
     ----------
+    value, low, high, standard_error, confidence, method, flags : float, str and tuple of str
+        As in `spondyl.evaluation.records.Estimate`.
     modality : str
         The modality.
     df : float
@@ -40,6 +42,8 @@ class ReaderMerit(Estimate):
 
     Parameters
     ----------
+    value, low, high, standard_error, confidence, method, flags : float, str and tuple of str
+        As in `spondyl.evaluation.records.Estimate`.
     reader, modality : str
         Who and where.
     n_positive, n_negative : int
@@ -58,6 +62,8 @@ class MeritDifference(Difference):
 
     Parameters
     ----------
+    first, second, value, low, high, standard_error, statistic, p_value, confidence, method, flags : float, str, tuple
+        As in `spondyl.evaluation.records.Difference`.
     df : float
         Degrees of freedom; infinite for a normal test.
     p_adjusted : float

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.float64]
 
-WEIGHTINGS = ("unweighted", "linear", "quadratic", "ordinal", "ratio")
+WEIGHTINGS = ("unweighted", "linear", "quadratic", "radical", "ordinal", "ratio")
 """Names of the weights that `weight_matrix` knows."""
 
 
@@ -30,8 +30,8 @@ def weight_matrix(categories: Sequence[Any], weighting: str = "unweighted") -> F
         The categories in their order; numbers for ``"linear"``, ``"quadratic"`` and ``"ratio"`` where their distances
         matter, else their ranks are taken.
     weighting : str, optional
-        One of `WEIGHTINGS`: all or nothing; by the distance; by its square; by the number of pairs of ranks that lie
-        between; by the squared distance relative to the sum.
+        One of `WEIGHTINGS`: all or nothing; by the distance; by its square; by its root; by the number of pairs of
+        ranks that lie between; by the squared distance relative to the sum.
 
     Returns
     -------
@@ -68,7 +68,7 @@ def weight_matrix(categories: Sequence[Any], weighting: str = "unweighted") -> F
         total = np.add.outer(x, x)
         relative = np.divide(distance, total, out=np.zeros_like(distance), where=total > 0) ** 2
         return 1 - relative / relative.max()
-    return 1 - (distance / distance.max()) ** (1 if weighting == "linear" else 2)
+    return 1 - (distance / distance.max()) ** {"linear": 1.0, "quadratic": 2.0, "radical": 0.5}[weighting]
 
 
 @dataclass(frozen=True, eq=False)
