@@ -80,7 +80,9 @@ def test_the_truth_of_a_lesion_is_what_was_painted(kind, plant, healthy):
 def test_nothing_far_from_a_lesion_changes(kind, plant, healthy):
     patient = plant((_host_of(kind), kind))
     changed = patient.tissue != healthy.tissue
-    assert changed.sum() > 0.3 * (patient.lesion > 0).sum()
+    # The label of salt-and-pepper marrow covers the marrow between the nodules.
+    least = 0.1 if kind is LesionKind.MICRONODULAR else 0.3
+    assert changed.sum() > least * (patient.lesion > 0).sum()
     reach = ndimage.distance_transform_edt(patient.lesion == 0, sampling=patient.grid.spacing_mm)
     # Edema, caps and rims belong to a lesion's company, not to its outline.
     assert reach[changed].max() < 45

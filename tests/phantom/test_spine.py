@@ -15,13 +15,13 @@ from spondyl.phantom.spine import TRANSITIONAL_SHARES, VARIANT_SHARES, collapsed
 N_SPINES = 60
 
 MEASURED_MM = {
-    # CT of L5: body depth, height at the back, pedicle width, canal width (mean, SD).
-    ("L5", "half_depth_mm", 2): (35.7, 3.5),
-    ("L5", "height_mm", 1): (26.3, 1.9),
+    # CT of L5: body depth, height (mean of 30.3 in front and 26.3 behind), pedicle width, canal width (mean, SD).
+    ("L5", "half_depth_mm", 1.9): (35.7, 3.5),
+    ("L5", "height_mm", 1): (28.3, 1.9),
     ("L5", "pedicle_mm", 1): (16.1, 2.3),
     ("L5", "canal_width_mm", 1): (28.2, 3.1),
     # Dry bones of the neck and the chest.
-    ("C5", "half_depth_mm", 2): (14.6, 2.1),
+    ("C5", "half_depth_mm", 1.9): (14.6, 2.1),
     ("C5", "height_mm", 1): (11.1, 1.4),
     ("T2", "height_mm", 1): (17.6, 1.4),
     ("T9", "height_mm", 1): (20.5, 3.1),

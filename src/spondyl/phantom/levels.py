@@ -2,9 +2,10 @@
 
 Sizes are rounded from morphometry of dry bones and CT: Panjabi 1991 and 1992 (doi 10.1097/00007632-199108000-00002,
 10.1097/00007632-199203000-00010) for bodies, canals and pedicles, Frostell 2016 (doi 10.3389/fneur.2016.00238) for
-the cord, Zindrick 1987 (Spine 12:160) for the height of pedicles; disc heights are chosen by us between published
-normal ranges. Tilts give a lumbar lordosis (T12 to S1) of about 50 degrees, that of standing adults, and a thoracic
-kyphosis of about 37; `spondyl.phantom.posture` lays the patient down.
+the cord, Zindrick 1987 (Spine 12:160) for the height of pedicles. Lower thoracic and lumbar bodies are set to the
+upper half of those ranges, where bodies outlined on clinical MRI lie (about 27 mm high, 33 deep and 49 wide). Disc
+heights are chosen by us between published normal ranges. Tilts give a lumbar lordosis (T12 to S1) of about 50 degrees,
+that of standing adults, and a thoracic kyphosis of about 37; `spondyl.phantom.posture` lays the patient down.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ class LevelSize(NamedTuple):
     Parameters
     ----------
     width_mm, depth_mm, height_mm : float
-        Body: left-right, anterior-posterior, and height at the back.
+        Body: left-right, anterior-posterior, and height between the rims.
     disc_mm : float
         Height of the disc below.
     canal_width_mm, canal_depth_mm : float
@@ -62,15 +63,15 @@ LEVEL_SIZES: dict[str, LevelSize] = {
     "T8": LevelSize(29.5, 28.5, 19.5, 5, 17.5, 16, 5.3, 12.5, 5, 27, 1.2),
     "T9": LevelSize(31, 29, 20, 5.4, 18, 15.5, 6, 13.5, 8, 27, 1.0),
     "T10": LevelSize(33, 30, 21.5, 6, 18, 15.5, 7, 14.5, 10, 27, 0.8),
-    "T11": LevelSize(36, 31, 22.5, 6.4, 19, 16, 8.5, 16.5, 12, 26, 0.5),
-    "T12": LevelSize(39.5, 32, 24, 7, 21.5, 17.5, 8.5, 16.5, 13, 27, 0.3),
-    "T13": LevelSize(40.5, 33, 24.5, 7.5, 22, 18, 8.5, 16, 12.5, 28, 0.2),
-    "L1": LevelSize(42, 33.5, 25.5, 8.3, 23.5, 18, 8.5, 15.5, 11, 30, 0.1),
-    "L2": LevelSize(44, 34.5, 26.5, 9.4, 24, 18, 9, 15, 6, 31, 0.05),
-    "L3": LevelSize(46.5, 35, 27, 10.3, 24, 17.5, 10.5, 14.5, -1, 32, 0.05),
-    "L4": LevelSize(48.5, 35.5, 27, 11, 25, 18, 13, 14.5, -9, 31, 0.1),
-    "L5": LevelSize(50, 35.5, 25.5, 10.2, 27, 18, 16.5, 14, -20, 26, 0.2),
-    "L6": LevelSize(50.5, 35, 25, 9.5, 28, 18, 17, 14, -27, 23, 0.25),
+    "T11": LevelSize(38, 32, 24, 6.4, 19, 16, 8.5, 16.5, 12, 26, 0.5),
+    "T12": LevelSize(41.5, 33, 25.5, 7, 21.5, 17.5, 8.5, 16.5, 13, 27, 0.3),
+    "T13": LevelSize(42.5, 34, 26, 7.5, 22, 18, 8.5, 16, 12.5, 28, 0.2),
+    "L1": LevelSize(44, 34.5, 27.5, 8.3, 23.5, 18, 8.5, 15.5, 11, 30, 0.1),
+    "L2": LevelSize(46, 35.5, 28.5, 9.4, 24, 18, 9, 15, 6, 31, 0.05),
+    "L3": LevelSize(48.5, 36, 29, 10.3, 24, 17.5, 10.5, 14.5, -1, 32, 0.05),
+    "L4": LevelSize(50.5, 36.5, 29, 11, 25, 18, 13, 14.5, -9, 31, 0.1),
+    "L5": LevelSize(52, 36.5, 28.2, 10.2, 27, 18, 16.5, 14, -20, 26, 0.2),
+    "L6": LevelSize(52, 36, 27.5, 9.5, 28, 18, 17, 14, -27, 23, 0.25),
     "S1": LevelSize(50, 31, 28, 2.2, 30, 16, 18, 20, -38, 13, 0.1),
     "S2": LevelSize(38, 23, 23, 1.2, 26, 12, 14, 15, -46, 9, 0.1),
     "S3": LevelSize(30, 17, 19, 0.9, 20, 9, 12, 12, -34, 7, 0.1),

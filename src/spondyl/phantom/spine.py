@@ -163,9 +163,9 @@ def _sample_habit(rng: np.random.Generator, person: Person) -> _Habit:
         height=u(0.9, 1.1),
         disc=u(0.78, 1.25),
         degeneration=degeneration,
-        exponent=u(2.2, 3.2),
-        waist=u(0.04, 0.16),
-        concavity_mm=u(0.5, 2.6),
+        exponent=u(2.0, 2.9),
+        waist=u(0.05, 0.18),
+        concavity_mm=u(0.7, 3.0),
         spur_mm=float(rng.gamma(1.6, 1.3)) * degeneration,
         ripple_mm=u(0.0, 0.25) + u(0, 0.45) * degeneration,
         rim=u(0.7, 1.6),
@@ -341,11 +341,12 @@ def collapsed(
         return replace(shape, wedge=shape.wedge + slope, height_mm=height, ripple_mm=ripple, collapse=kind)
     if kind == "biconcave":
         share = rng.uniform(0.3, 0.7)
-        depths = [min(loss * s * shape.height_mm, 0.4 * shape.height_mm) for s in (share, 1 - share)]
+        room = 0.85 * shape.height_mm - shape.concavity_top_mm - shape.concavity_bottom_mm
+        depth = min(loss * shape.height_mm, max(room, 0.0))
         return replace(
             shape,
-            concavity_top_mm=max(depths[0], shape.concavity_top_mm),
-            concavity_bottom_mm=max(depths[1], shape.concavity_bottom_mm),
+            concavity_top_mm=shape.concavity_top_mm + share * depth,
+            concavity_bottom_mm=shape.concavity_bottom_mm + (1 - share) * depth,
             rim=1.2,
             ripple_mm=ripple,
             collapse=kind,
