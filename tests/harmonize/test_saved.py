@@ -34,7 +34,7 @@ def _table():
 @pytest.mark.parametrize("name", MODELS)
 def test_what_comes_back_gives_the_same_numbers(name, tmp_path):
     parameters = {"site": "scanner"} | MODELS[name]
-    described = {"scanner", "age", "vendor", "who"} - set(HarmonySpine(**parameters)._roles())
+    described = {"scanner", "age", "vendor", "who"} - set(HarmonySpine(**parameters).roles())
     table = _table().drop(columns=described)
     model = HarmonySpine(**parameters).fit(table)
     model.save(tmp_path / "model.npz")

@@ -46,7 +46,8 @@ class Harmonized:
     values : ndarray of float, shape (n, p)
         Harmonized features in their own units.
     sd : ndarray of float, shape (n, p)
-        Standard deviation of each value as a property of the patient on the average (or reference) scanner.
+        Standard deviation of each value as what the average (or reference) scanner would have measured; where repeated
+        scans were given, as a property of the patient; where the value was missing, of its prediction.
     predicted : ndarray of bool, shape (n, p)
         Values that were missing and are predicted from the patient's other features.
     flags : tuple of tuple of str
@@ -78,7 +79,7 @@ class HarmonySpine(TransformerMixin, BaseEstimator):
         What is done with a scanner that was not learned: ``"refuse"``, ``"pooled"``, ``"calibrate"``, ``"nearest"``.
     subject : str
         Column that names the patient, where some were scanned more than once; the spread of their scans then becomes
-        part of the uncertainty. Without it, what the harmonization space leaves unexplained takes its place.
+        part of the uncertainty. Without it, the uncertainty is that of the scanner correction alone.
     dimension : int, str or None
         Coordinates of the harmonization space; ``"auto"`` to choose, None for no space.
 
@@ -95,7 +96,7 @@ class HarmonySpine(TransformerMixin, BaseEstimator):
     measurement_variance_ : ndarray of float, shape (p,)
         Variance of repeating a measurement, in the squared unit of each feature.
     measurement_source_ : str
-        ``"repeated scans"``, ``"harmonization space"`` or ``"none"``.
+        ``"repeated scans"`` or ``"none"``.
 
     See Also
     --------
@@ -161,7 +162,7 @@ class HarmonySpine(TransformerMixin, BaseEstimator):
             If a parameter is out of range.
         """
         variables = self._variables()
-        table = read_features(X, obs, self._roles())
+        table = read_features(X, obs, self.roles())
         check_training(table)
         covariates = learn_covariates(table.obs, tuple(self.keep), tuple(self.smooth))
         columns, _ = covariates.columns(table.obs)
@@ -189,8 +190,6 @@ class HarmonySpine(TransformerMixin, BaseEstimator):
         removed = pass_through(self.stages_, table.values, table.obs, columns, UnseenSettings())
         if self.dimension is not None:
             self.space_ = learn_space(removed.values, self.dimension)
-            self.measurement_variance_ = self.space_.unique * self.space_.spread**2
-            self.measurement_source_ = "harmonization space"
         if not self.subject:
             return
         repeated = repeatability(removed.values, obs_column(table.obs, self.subject, "the patient").to_numpy())
@@ -420,8 +419,19 @@ class HarmonySpine(TransformerMixin, BaseEstimator):
             raise SettingsError(msg)
         return variables
 
-    def _roles(self) -> dict[str, str]:
-        """What each column is for that is no feature; new patients need no subject."""
+    def roles(self) -> dict[str, str]:
+        """Say what each column is for that is no feature.
+
+        Returns
+        -------
+        dict of str to str
+            Role by name of column; empty for the subject, which new patients need not have.
+
+        Raises
+        ------
+        SettingsError
+            If a column is named in two roles that exclude each other.
+        """
         roles = {self.subject: ""} if self.subject else {}
         roles |= dict.fromkeys(self._unseen().nearest_by, "part of an acquisition")
         roles |= dict.fromkeys((*self.keep, *self.smooth), "a kept covariate")
@@ -431,7 +441,7 @@ class HarmonySpine(TransformerMixin, BaseEstimator):
         return UnseenSettings(self.unseen) if isinstance(self.unseen, str) else self.unseen
 
     def _read(self, table: Any, obs: pd.DataFrame | None) -> FeatureTable:
-        return read_features(table, obs, self._roles(), self.feature_names_)
+        return read_features(table, obs, self.roles(), self.feature_names_)
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

@@ -57,7 +57,7 @@ class ProbeScore(NamedTuple):
     low, high : float
         Band that holds the central 95 % of scores with scanners exchanged at random.
     p_value : float
-        Share of random exchanges that score as well or better, this one included.
+        Share of random exchanges that score as well or better, this one included. NaN, like the band, without any.
     n_classes : int
         Classes with enough patients to take part.
     """
@@ -70,9 +70,9 @@ class ProbeScore(NamedTuple):
     n_classes: int
 
     @property
-    def inside_chance(self) -> bool:
-        """Whether the score is not above the band of chance."""
-        return self.balanced_accuracy <= self.high
+    def above_chance(self) -> bool:
+        """Whether the score lies above the band of chance; not said where no band was made."""
+        return self.balanced_accuracy > self.high
 
 
 class Task(NamedTuple):
@@ -200,7 +200,7 @@ def probe(
     rng = np.random.default_rng([seed, n_permutations])
     by_chance = np.array([_score(fold_of, task, _permuted(task, rng), kind, seed) for _ in range(n_permutations)])
     low, high = np.quantile(by_chance, [0.025, 0.975]) if n_permutations else (np.nan, np.nan)
-    p_value = (1 + int((by_chance >= score).sum())) / (1 + n_permutations)
+    p_value = (1 + int((by_chance >= score).sum())) / (1 + n_permutations) if n_permutations else np.nan
     n_classes = int(task.labels.max()) + 1
     return ProbeScore(score, 1 / n_classes, float(low), float(high), p_value, n_classes)
 
