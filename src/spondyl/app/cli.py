@@ -13,6 +13,7 @@ import typer
 from typer.core import TyperGroup
 
 from spondyl import RESEARCH_USE_ONLY, __version__
+from spondyl.app.cohort import cohort
 from spondyl.app.console import UNUSABLE, defect_log, error_line, exit_code, shown_progress
 from spondyl.app.readers import readers
 from spondyl.app.train import train
@@ -53,6 +54,7 @@ simulate = typer.Typer(help="Make synthetic patients.", **_OPTIONS)
 models = typer.Typer(help="Network weights and their cards.", **_OPTIONS)
 app.add_typer(simulate, name="simulate")
 app.add_typer(models, name="models")
+app.add_typer(cohort, name="cohort")
 app.add_typer(readers, name="readers")
 app.add_typer(train, name="train")
 

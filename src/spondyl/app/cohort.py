@@ -1,0 +1,126 @@
+"""Cohorts on the command line: tables in, AnnData, pictures and a report out.
+
+Everything heavy is imported inside the commands, so that ``spondyl --help`` answers at once.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+Out = Annotated[
+    Path, typer.Option("--out", metavar="DIR", help="Folder for the result: new, empty, or an earlier one to replace.")
+]
+
+cohort = typer.Typer(
+    help="Tables of many patients: harmonize them.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+)
+
+
+@cohort.callback()
+def _root() -> None:
+    """Tables of many patients: harmonize them."""
+
+
+@cohort.command("harmonize", help="Bring the features of many scanners to one scale; tables and report in DIR.")
+def harmonize(
+    table: Annotated[Path, typer.Argument(metavar="TABLE", help="CSV, TSV or h5ad; one row per patient or lesion.")],
+    *,
+    out: Out,
+    site: Annotated[
+        str, typer.Option("--site", metavar="COLUMN", help="The scanner; or nested columns, coarse to fine: a,b,c.")
+    ],
+    keep: Annotated[str, typer.Option("--keep", metavar="COLUMNS", help="Covariates whose effect is kept: a,b.")] = "",
+    smooth: Annotated[
+        str, typer.Option("--smooth", metavar="COLUMNS", help="Those whose effect is kept as a smooth curve.")
+    ] = "",
+    subject: Annotated[
+        str, typer.Option("--subject", metavar="COLUMN", help="The patient, where some were scanned repeatedly.")
+    ] = "",
+    outcome: Annotated[
+        str, typer.Option("--outcome", metavar="COLUMN", help="Tabulated by scanner, to see whether they are tangled.")
+    ] = "",
+    leave: Annotated[
+        str, typer.Option("--leave", metavar="COLUMNS", help="Numeric columns that are no features.")
+    ] = "",
+    apply_to: Annotated[
+        Path | None, typer.Option("--apply", metavar="TABLE", help="New patients, to whom the model is applied.")
+    ] = None,
+    unseen: Annotated[
+        str, typer.Option("--unseen", metavar="POLICY", help="refuse, pooled, calibrate or nearest.")
+    ] = "refuse",
+    nearest_by: Annotated[
+        str, typer.Option("--nearest-by", metavar="COLUMNS", help="What describes an acquisition, for nearest.")
+    ] = "",
+    reference: Annotated[
+        str, typer.Option("--reference", metavar="SCANNER", help="Bring all to this scanner's scale.")
+    ] = "",
+    shrink: Annotated[bool, typer.Option(help="Empirical Bayes.")] = True,
+    mean_only: Annotated[bool, typer.Option("--mean-only", help="Remove additive effects only.")] = False,
+    covariance: Annotated[bool, typer.Option("--covariance", help="Align covariances, too (CovBat).")] = False,
+    permutations: Annotated[
+        int, typer.Option("--permutations", min=0, help="Random exchanges of scanners for each probe.")
+    ] = 20,
+    seed: Annotated[int, typer.Option("--seed", min=0, help="Of folds and exchanges.")] = 0,
+) -> None:
+    """Harmonize a table.
+
+    Parameters
+    ----------
+    table : Path
+        The training table.
+    out : Path
+        The result folder.
+    site : str
+        Column of the scanner, or nested columns with commas between.
+    keep, smooth : str
+        Kept covariates with commas between.
+    subject, outcome : str
+        Further columns with a meaning.
+    leave : str
+        Numeric columns that are no features.
+    apply_to : Path, optional
+        New patients.
+    unseen, nearest_by : str
+        What is done with scanners that were not learned.
+    reference : str
+        Scanner to whose scale all are brought.
+    shrink, mean_only, covariance : bool
+        Which member of the ComBat family.
+    permutations, seed : int
+        How probes are compared with chance.
+    """
+    from spondyl import RESEARCH_USE_ONLY
+    from spondyl.app.cohort_audit import AuditSettings
+    from spondyl.app.cohort_harmonize import HarmonizeChoices, harmonize_files
+    from spondyl.app.cohort_report import headline
+    from spondyl.app.console import shown_progress
+    from spondyl.harmonize.combat import ComBatSettings
+    from spondyl.harmonize.harmony_spine import HarmonySpine
+    from spondyl.harmonize.unseen import UnseenSettings
+
+    variables = _names(site)
+    model = HarmonySpine(
+        site=variables[0] if len(variables) == 1 else variables,
+        keep=_names(keep),
+        smooth=_names(smooth),
+        combat=ComBatSettings(shrink=shrink, mean_only=mean_only, reference=reference, covariance=covariance),
+        unseen=UnseenSettings(unseen, _names(nearest_by)),
+        subject=subject,
+    )
+    choices = HarmonizeChoices(model, AuditSettings(outcome, permutations, seed), _names(leave))
+    with shown_progress() as progress:
+        found = harmonize_files(table, out, choices, apply_to=apply_to, progress=progress)
+    typer.echo(headline(found.audit) + ".", err=True)
+    typer.echo(RESEARCH_USE_ONLY, err=True)
+    typer.echo(f"report: {out / 'report.html'}")
+
+
+def _names(text: str) -> tuple[str, ...]:
+    return tuple(name.strip() for name in text.split(",") if name.strip())
