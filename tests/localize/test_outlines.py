@@ -17,14 +17,12 @@ RADIUS_MM, CORTEX_MM = 20.0, 3.0
 
 
 def _prediction(image=IMAGE):
-    """A ball of marrow in a shell of cortex, with soft edges, and a lesion in its middle."""
+    """A ball of marrow in a shell of cortex, with soft edges."""
     grid = working_grid(image, GrayNetwork.card)
     distance = np.linalg.norm(grid.ijk_to_lps(np.moveaxis(np.indices(grid.shape), 0, -1)) - CENTER_MM, axis=-1)
     labels = np.where(distance < RADIUS_MM - CORTEX_MM, Structure.BODY, Structure.CORTEX)
     labels = np.where(distance < RADIUS_MM, labels, Structure.BACKGROUND)
     structures = np.stack([ndimage.gaussian_filter((labels == s).astype(np.float32), 0.4) for s in Structure])
-    lesion = (distance < 6).astype(np.float32)
-    lesions = np.stack([1 - lesion, 0 * lesion, lesion])
     return Prediction(grid, structures, np.zeros(grid.shape, np.float32))
 
 
