@@ -120,12 +120,13 @@ def main() -> None:
     parser.add_argument("--from", dest="start", default="spine", help="weights learnt from synthetic patients")
     parser.add_argument("--steps", type=int, default=100)
     parser.add_argument("--folds", type=int, default=3)
+    parser.add_argument("--measure", type=int, help="measure on this many of the folds; all by default")
     parser.add_argument("--picture", type=Path)
     given = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     table, complete = write_table(given.folder, given.out)
     volumes = annotated_volumes(table)
-    runs = plan(volumes, complete, given.folds)
+    runs = [r for r in plan(volumes, complete, given.folds) if r[0] <= (given.measure or given.folds)]
     settings = FinetuneSettings(steps=given.steps, batch_size=1, workers=0, folds=0, decay_share=0.6, seed=SEED)
     # Random weights learn faster at a higher rate, the one that networks here are trained with from the start.
     starts = {
@@ -139,7 +140,8 @@ def main() -> None:
             out = given.out / label.replace(" ", "-")
             dice[label][n] |= dice_of(train_once(run, out, chosen, origin=origin, name="trial").parent)
     figures = {label: {n: interval(list(found.values())) for n, found in dice[label].items()} for label in starts}
-    print(f"{len(before)} volumes measured, {given.folds} folds, {given.steps} steps of one patch\n")
+    measured = len({number for number, _, _ in runs})
+    print(f"{len(before)} volumes of {measured} of {given.folds} folds, {given.steps} steps of one patch\n")
     print(f"| cases trained on | {' | '.join(starts)} |\n|---|---|---|")
     for n in CASES:
         cells = [f"{mean:.3f} ({low:.3f} to {high:.3f})" for mean, low, high in (figures[label][n] for label in starts)]

@@ -28,7 +28,7 @@ def _root() -> None:
     """Train networks on your own annotated images. Needs the extra `train`."""
 
 
-@train.command("segmentation")
+@train.command("segmentation", help="Train the network that outlines the spine, and measure it by patient.")
 def segmentation(  # noqa: PLR0913 - every option is an argument
     *,
     data: Annotated[
@@ -108,6 +108,114 @@ def segmentation(  # noqa: PLR0913 - every option is an argument
     )
     _show_progress()
     card = train_on_images(annotated_volumes(data), out, settings, origin=origin_of(start), name=name)
+    typer.echo(f"model: {card}")
+
+
+Classes = Annotated[
+    Path, typer.Option("--data", metavar="TABLE", help="CSV table: patient, study, level, class, subtype.")
+]
+Out = Annotated[Path, typer.Option("--out", metavar="DIR", help="Folder of the run; a run in it goes on.")]
+Start = Annotated[
+    str, typer.Option("--from", metavar="NAME|FILE", help=f"Weights to start from; {NOTHING} for random ones.")
+]
+ModelName = Annotated[str, typer.Option("--name", help="Name of the model.")]
+Folds = Annotated[int, typer.Option("--folds", min=2, help="Folds of the cross-validation by patient.")]
+Steps = Annotated[int, typer.Option("--steps", min=1, help="Optimizer steps of each network.")]
+Rate = Annotated[float, typer.Option("--learning-rate", help="Until it falls at the end.")]
+Seed = Annotated[int, typer.Option("--seed", min=0, help="Of folds, batches and network.")]
+
+
+@train.command("classification", help="Train a network that tells the class of each vertebra from its surroundings.")
+def classification(  # noqa: PLR0913 - every option is an argument
+    *,
+    data: Classes,
+    out: Out,
+    kind: Annotated[str, typer.Option("--network", help="resnet or densenet.")] = "resnet",
+    start: Start = "",
+    name: ModelName = "mine",
+    folds: Folds = 5,
+    steps: Steps = 300,
+    learning_rate: Rate = 1e-3,
+    seed: Seed = 1,
+    preset: Annotated[
+        str, typer.Option("--preset", help="Size: standard, or medical for a pre-trained MedicalNet ResNet-10.")
+    ] = "standard",
+) -> None:
+    """Train a network that tells the class of each vertebra from its surroundings.
+
+    Parameters
+    ----------
+    data : Path
+        Table of vertebrae.
+    out : Path
+        Folder of the run.
+    kind : str
+        Of network.
+    start : str
+        Weights to start from; those of the package by default.
+    name : str
+        Of the model.
+    folds, steps : int
+        Of the training.
+    learning_rate : float
+        Of the optimizer.
+    seed : int
+        Of everything random.
+    preset : str
+        Size of the network.
+    """
+    loop = {"network": kind, "steps": steps, "learning_rate": learning_rate, "seed": seed}
+    _train_classes(data, out, loop, folds=folds, preset=preset, start=start, name=name)
+
+
+@train.command("context", help="Train a transformer that tells the class of each vertebra from all levels together.")
+def context(  # noqa: PLR0913 - every option is an argument
+    *,
+    data: Classes,
+    out: Out,
+    start: Start = "",
+    name: ModelName = "mine",
+    folds: Folds = 5,
+    steps: Steps = 300,
+    learning_rate: Rate = 1e-3,
+    seed: Seed = 1,
+) -> None:
+    """Train a transformer that tells the class of each vertebra from all levels and sequences together.
+
+    Parameters
+    ----------
+    data : Path
+        Table of vertebrae.
+    out : Path
+        Folder of the run.
+    start : str
+        Weights to start from; those of the package by default.
+    name : str
+        Of the model.
+    folds, steps : int
+        Of the training.
+    learning_rate : float
+        Of the optimizer.
+    seed : int
+        Of everything random.
+    """
+    loop = {"network": "context", "steps": steps, "learning_rate": learning_rate, "seed": seed}
+    _train_classes(data, out, loop, folds=folds, preset="standard", start=start, name=name)
+
+
+def _train_classes(
+    data: Path, out: Path, loop: dict[str, Any], *, folds: int, preset: str, start: str, name: str
+) -> None:
+    settings_class, train_on_studies = _needed("own_classes", "OwnClassSettings", "train_on_studies")
+    (loop_class,) = _needed("classification", "ClassifierSettings")
+    settings = settings_class(loop_class(**loop), folds=folds, preset=preset)
+    origin = origin_of(start or f"vertebrae_{loop['network']}")
+    _show_progress()
+    from spondyl.app.train_classes import crops_of_studies
+    from spondyl.pipeline.settings import Settings
+
+    cohort, patients = crops_of_studies(data, out / "studies", Settings())
+    card = train_on_studies(cohort, patients, out, settings, origin=origin, name=name)
     typer.echo(f"model: {card}")
 
 
