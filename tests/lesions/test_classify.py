@@ -26,7 +26,7 @@ def found() -> Case:
 
 @pytest.fixture(scope="module")
 def judged(found) -> Case:
-    return classify_findings(found, ClassifySettings(), **NETWORKS)
+    return classify_findings(found, ClassifySettings(weight=0.5), **NETWORKS)
 
 
 def test_every_finding_gets_probabilities_that_sum_to_one(judged):
@@ -61,7 +61,7 @@ def test_lesions_and_their_labels_are_put_in_the_order_of_suspicion(found):
         lesions=(first, replace(bright, label=2)),
         labels={**found.labels, "lesions": LabelMap(both, labels.grid, names)},
     )
-    after = classify_findings(case, ClassifySettings(), **NETWORKS)
+    after = classify_findings(case, ClassifySettings(weight=1.0), **NETWORKS)
     assert [x.label for x in after.lesions] == [1, 2]
     assert after.lesions[0].centroid_lps_mm == bright.centroid_lps_mm
     np.testing.assert_array_equal(after.labels["lesions"].array == 1, both == 2)

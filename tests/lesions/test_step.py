@@ -17,6 +17,10 @@ LEVELS = {1: "L2", 2: "L3", 3: "L4"}
 BIG, SMALL, EPIDURAL, MUSCLE = (0.0, 0.0, 55.0), (6.0, 2.0, 15.0), (0.0, 23.0, -5.0), (0.0, 42.0, 15.0)
 
 
+SETTINGS = LesionSettings(views=1, threshold=0.35, seed=0.6, seed_t2_alone=0.7, min_volume_mm3=120.0)
+"""Known thresholds, whatever the defaults are."""
+
+
 def _places(grid=GRID):
     return grid.ijk_to_lps(np.moveaxis(np.indices(grid.shape), 0, -1))
 
@@ -68,7 +72,7 @@ def _found(spots, *, case=None, settings=None):
     network = _Spots(spots)
     case = case or _case()
     network.grid = study_of(case, network.card).grid
-    return find_lesions(case, settings or LesionSettings(views=1), network=network)
+    return find_lesions(case, settings or SETTINGS, network=network)
 
 
 def _volume(radius):
@@ -105,17 +109,14 @@ def test_probabilities_sum_to_one_and_uncertainty_is_their_entropy():
     [({}, 2), ({"seed": 0.8}, 1), ({"min_volume_mm3": 1500.0}, 1), ({"threshold": 0.9, "seed": 0.95}, 0)],
 )
 def test_thresholds_decide_what_is_reported(change, count):
-    case = _found({(BIG, 9): (0.7, 0.2), (SMALL, 6): (0.7, 0.05)}, settings=LesionSettings(views=1, **change))
+    case = _found({(BIG, 9): (0.7, 0.2), (SMALL, 6): (0.7, 0.05)}, settings=replace(SETTINGS, **change))
     assert len(case.lesions) == count
     assert case.labels["lesions"].array.max() == count
 
 
 def test_of_t2_alone_more_is_asked_than_of_other_series():
     spots = {(BIG, 9): (0.65, 0.0)}
-    settings = LesionSettings(views=1, seed=0.6, seed_t2_alone=0.7)
-    counts = [
-        len(_found(spots, case=_case(images=(s,)), settings=settings).lesions) for s in (Sequence.T1, Sequence.T2)
-    ]
+    counts = [len(_found(spots, case=_case(images=(s,))).lesions) for s in (Sequence.T1, Sequence.T2)]
     assert counts == [1, 0]
 
 

@@ -46,6 +46,8 @@ MIN_PART_MM3 = 50.0
 class LesionSettings:
     """Settings of the step.
 
+    Thresholds were chosen on synthetic patients of seeds from 1,300,000, for at most 0.3 false alarms a study.
+
     Parameters
     ----------
     views : int
@@ -66,10 +68,10 @@ class LesionSettings:
     """
 
     views: int = 2
-    threshold: float = 0.35
-    seed: float = 0.6
-    seed_t2_alone: float = 0.7
-    min_volume_mm3: float = 120.0
+    threshold: float = 0.4
+    seed: float = 0.8
+    seed_t2_alone: float = 0.85
+    min_volume_mm3: float = 150.0
 
     def __post_init__(self) -> None:
         levels = (self.threshold, self.seed, self.seed_t2_alone)
