@@ -29,6 +29,7 @@ def main() -> None:
     export.add_argument("run", type=Path, help="folder of the training run")
     export.add_argument("--anatomies", type=Path, required=True)
     export.add_argument("--out", type=Path, required=True)
+    export.add_argument("--of", choices=("spine", "lesions"), default="spine", help="what the network outlines")
     export.add_argument("--name", default="spine")
     export.add_argument("--version", default="1")
     arguments = parser.parse_args()
@@ -37,6 +38,11 @@ def main() -> None:
         from spondyl.training.anatomies import make_anatomies
 
         make_anatomies(arguments.folder, range(arguments.first, arguments.first + arguments.count))
+        return
+    if arguments.part == "export" and arguments.of == "lesions":
+        from spondyl.training.lesion_export import write_lesion_model
+
+        write_lesion_model(arguments.run / "checkpoint.pt", arguments.out, anatomies=arguments.anatomies)
         return
     if arguments.part == "export":
         from spondyl.training.export import write_model
