@@ -28,7 +28,8 @@ def _middle_of_canal(site: Site) -> tuple[float, float]:
     inside &= np.abs(site.w) < 4
     if not inside.any():
         return 0.0, site.back_mm + site.shape.canal_depth_mm / 2
-    return tuple(float(np.broadcast_to(x, inside.shape)[inside].mean()) for x in (site.v, site.u))  # type: ignore[return-value]
+    left, behind = (float(np.broadcast_to(x, inside.shape)[inside].mean()) for x in (site.v, site.u))
+    return left, behind
 
 
 def paint_meningioma(site: Site) -> None:

@@ -223,8 +223,8 @@ def _malignant(rng: np.random.Generator, hosts: list[VertebraShape]) -> list[Pla
         return [PlannedLesion(_by_marrow(rng, sacral if kind is _K.CHORDOMA else hosts), kind)]
     planned = []
     for _ in range(1 + rng.poisson(MORE_LESIONS)):
-        special = {**SPECIAL_SHARES, None: 1 - sum(SPECIAL_SHARES.values())}
-        kind = _choose(rng, special) or _choose(rng, kinds)  # type: ignore[arg-type]
+        special = rng.random() < sum(SPECIAL_SHARES.values())
+        kind = _choose(rng, SPECIAL_SHARES if special else kinds)
         planned.append(PlannedLesion(_by_marrow(rng, hosts), kind))
     return planned
 

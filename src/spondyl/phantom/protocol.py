@@ -57,9 +57,9 @@ _UNSEEN_TE_TR: dict[Sequence, tuple[tuple[float, float], tuple[float, float]]] =
 """TE and TR in ms that no training image has: beyond the ranges above and those that training draws contrasts from."""
 
 _TSE_DIXON = _Range(Pulse.SPIN_ECHO, (2800, 5500), (80, 105), None, (12, 24), (0.75, 1.15), (90, 200))
-SNR_BY_FIELD = ((0.55, 0.55), (1.5, 1.0), (3.0, 1.35))
-"""SNR relative to 1.5 T by field in tesla: less than in proportion, as protocols spend time or resolution on it. Chosen
-by us."""
+SNR_FIELDS_T, SNR_GAIN = (0.55, 1.5, 3.0), (0.55, 1.0, 1.35)
+"""SNR relative to 1.5 T, and the fields in tesla where it holds: less than in proportion, as protocols spend time or
+resolution on it. Chosen by us."""
 
 FIELD_SHARES = {1.5: 0.62, 3.0: 0.38}
 """How often each field strength in tesla is drawn. Chosen by us."""
@@ -257,7 +257,7 @@ def sample_protocol(
         slice_gap_mm=0.0 if three_d else round(thickness * float(rng.uniform(0.08, 0.25)), 2),
         phase_oversampling=float(rng.choice([1.1, 1.4, 1.8, 2.0])),
         echo_spacing_ms=float(rng.uniform(7.5, 12.0)),
-        snr=float(rng.uniform(*limits.snr) * np.interp(field, *zip(*SNR_BY_FIELD, strict=True))),
+        snr=float(rng.uniform(*limits.snr) * np.interp(field, SNR_FIELDS_T, SNR_GAIN)),
         fat_residual=float(rng.uniform(0.03, 0.09)),
         saturation_band=float(rng.uniform(0.6, 0.95)) if sequence is not Sequence.DWI and rng.random() < 0.55 else 0.0,
         normalized=normalized,

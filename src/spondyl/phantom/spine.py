@@ -215,6 +215,8 @@ def _sample_vertebra(rng: np.random.Generator, level: str, habit: _Habit) -> Ver
         vein=(99.0, 0.0, 1.0, 1.0) if sacral else vein,
         disc=disc,
         slip_mm=_sample_slip(rng, level, habit, disc),
+        collapse="",
+        transitional=False,
         **_sample_arch(rng, level, size, habit),
     )
 

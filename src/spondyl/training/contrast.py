@@ -79,6 +79,9 @@ def random_contrast(rng: np.random.Generator) -> Contrast:
         m[Tissue.ANNULUS] = np.clip(marrow + rng.choice([-1, 1]) * u(0.1, 0.4), 0, 1)
     if u() < 0.4:
         m[Tissue.NUCLEUS] = m[Tissue.ANNULUS] + rng.normal(0, 0.08)
+    m[Tissue.DISC_INTERMEDIATE], m[Tissue.DISC_DRY] = (
+        share * m[Tissue.ANNULUS] + (1 - share) * m[Tissue.NUCLEUS] for share in (u(0.2, 0.8), u(0.5, 1.0))
+    )
     m[Tissue.DISC_CLEFT] = m[Tissue.ANNULUS] if u() < 0.6 else m[Tissue.DISC_CLEFT]
     if u() < 0.6:
         m[_DARK] = u(0, 0.03)
@@ -162,7 +165,7 @@ def _per_vertebra(
         marrow[rng.integers(N_INSTANCES)] += rng.normal(0, 0.2)
     table[_BONE_LIKE] += marrow * (0.3 + mean[Tissue.MARROW])
     disc = rng.normal(0, rng.uniform(0, 0.3), N_INSTANCES)
-    table[Tissue.NUCLEUS] += disc * nucleus[0]
+    table[[Tissue.NUCLEUS, Tissue.DISC_INTERMEDIATE, Tissue.DISC_DRY]] += disc * nucleus[0]
     return np.clip(table, 0, 3).astype(np.float32)
 
 
