@@ -108,7 +108,7 @@ def list_annotated(data: Path) -> list[AnnotatedRow]:
 def _rows_of_folder(folder: Path) -> list[AnnotatedRow]:
     given = folder / MEANING_FILE
     meaning = _meaning_of_toml(_read_toml(given)) if given.is_file() else {}
-    rows = []
+    rows: list[AnnotatedRow] = []
     for image in sorted(folder.glob(f"*{IMAGE_END}.nii*")):
         name = image.name.rsplit(IMAGE_END, 1)[0]
         found = [p for end in LABEL_ENDS for p in sorted(folder.glob(f"{name}{end}.nii*"))]
@@ -246,9 +246,10 @@ def _is_nifti(path: Path) -> bool:
 
 
 def _read_image(row: AnnotatedRow) -> Image:
-    named = {row.sequence: row.image} if row.sequence is not Sequence.UNKNOWN and _is_nifti(row.image) else None
-    images = read_study(row.image, sequence_files=named).case.images
-    if row.sequence is not Sequence.UNKNOWN:
+    given = row.sequence is not Sequence.UNKNOWN
+    named: dict[Sequence, Path] = {row.sequence: row.image} if given and _is_nifti(row.image) else {}
+    images = read_study(row.image, sequence_files=named or None).case.images
+    if given:
         if row.sequence not in images:
             msg = f"sequence {row.sequence} is wanted, got {', '.join(map(str, images))}"
             raise InputError(msg)

@@ -25,5 +25,5 @@ def array_namespace(*arrays: Any) -> Any:
     try:
         from array_api_compat import array_namespace as namespace_of
     except ImportError:
-        from scipy._lib.array_api_compat import array_namespace as namespace_of
+        from scipy._lib.array_api_compat import array_namespace as namespace_of  # type: ignore[no-redef]
     return namespace_of(*arrays)

@@ -54,6 +54,10 @@ class ClassifierSettings(LoopSettings):
 
     Parameters
     ----------
+    steps, batch_size, learning_rate, decay_share, weight_decay, workers, seed
+        As in `LoopSettings`.
+    precision, devices, nodes, render_on_device
+        As in `LoopSettings`.
     network : str
         One of `NETWORKS`.
     sites : int

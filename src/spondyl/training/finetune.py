@@ -61,6 +61,10 @@ class FinetuneSettings(LoopSettings):
 
     Parameters
     ----------
+    steps, batch_size, learning_rate, decay_share, weight_decay, workers, seed
+        As in `LoopSettings`.
+    precision, devices, nodes, render_on_device
+        As in `LoopSettings`.
     folds : int
         Parts of the cross-validation by patient; 0 for none.
     final : bool

@@ -93,7 +93,7 @@ class LoopSettings:
 class Objective(Protocol):
     """What a run minimizes."""
 
-    def __call__(self, model: torch.nn.Module, batch: Batch, step: int) -> tuple[torch.Tensor, Mapping[str, float]]:
+    def __call__(self, model: torch.nn.Module, batch: Batch, step: int, /) -> tuple[torch.Tensor, Mapping[str, float]]:
         """Run the model on a batch.
 
         Parameters

@@ -136,8 +136,10 @@ def new_classifier(origin: Origin, settings: OwnClassSettings) -> torch.nn.Modul
     torch.manual_seed(settings.loop.seed)
     network = NETWORKS[settings.loop.network](GROUPS, PRESETS[settings.preset])
     if origin.weights is not None:
-        foreign = isinstance(network, CropResNet) and not any(n.startswith("body.") for n in origin.weights)
-        left = load_weights(network.body if foreign else network, origin.weights, source=origin.name)
+        taking: torch.nn.Module = network
+        if isinstance(network, CropResNet) and not any(n.startswith("body.") for n in origin.weights):
+            taking = network.body
+        left = load_weights(taking, origin.weights, source=origin.name)
         if left:
             _log.info("not in %s, so learnt anew: %s", origin.name, ", ".join(left))
     return network

@@ -32,6 +32,10 @@ class TrainingSettings(LoopSettings):
 
     Parameters
     ----------
+    steps, batch_size, learning_rate, decay_share, weight_decay, workers, seed
+        As in `LoopSettings`.
+    precision, devices, nodes, render_on_device
+        As in `LoopSettings`.
     physical_share : float
         Share of patches with physical contrast; the rest is random.
     balanced_steps : int

@@ -160,7 +160,7 @@ class VolumePatches(IterableDataset):
         worker = get_worker_info()
         rng = np.random.default_rng([self.seed, self.start, 0 if worker is None else worker.id])
         while True:
-            yield draw_patch(self.volumes[rng.integers(len(self.volumes))], rng)
+            yield draw_patch(self.volumes[int(rng.integers(len(self.volumes)))], rng)
 
 
 def draw_patch(volume: WorkingVolume, rng: np.random.Generator) -> tuple[torch.Tensor, ...]:
