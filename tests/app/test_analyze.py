@@ -23,7 +23,7 @@ def road(monkeypatch):
     monkeypatch.setattr(analyze, "read_study", lambda path, sequence_files: study)
 
     def run(case, settings, networks, progress):
-        for number, name in enumerate(("harmonize", "localize", "lesions"), start=1):
+        for number, name in enumerate(("harmonize", "localize", "lesions", "classify"), start=1):
             progress(name, number, 3)
         return case
 
@@ -71,8 +71,8 @@ def test_no_file_holds_the_free_text_of_the_header(road, tmp_path):
 def test_progress_counts_every_part(road, tmp_path):
     told = []
     analyze_study("study", tmp_path / "out", networks={}, progress=lambda *what: told.append(what))
-    assert [name for name, _, _ in told] == ["read", "models", "harmonize", "localize", "lesions", "write"]
-    assert [number for _, number, _ in told] == list(range(1, 7))
+    assert [name for name, _, _ in told] == ["read", "models", "harmonize", "localize", "lesions", "classify", "write"]
+    assert [number for _, number, _ in told] == list(range(1, 8))
     assert {count for _, _, count in told} == {6}
 
 

@@ -80,8 +80,9 @@ def test_progress_is_told_before_each_step():
     assert told == [("a", 1, 2), ("b", 2, 2)]
 
 
-def test_the_road_is_harmonize_localize_lesions():
-    assert [(s.name, s.optional) for s in STEPS] == [("harmonize", False), ("localize", False), ("lesions", True)]
+def test_the_road_is_harmonize_localize_lesions_classify():
+    needed, optional = ["harmonize", "localize"], ["lesions", "classify"]
+    assert [(s.name, s.optional) for s in STEPS] == [*((n, False) for n in needed), *((n, True) for n in optional)]
 
 
 def test_the_methods_paragraph_names_versions_models_and_sequences():

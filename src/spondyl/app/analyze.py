@@ -24,7 +24,7 @@ from spondyl.io.weights import load_network
 from spondyl.pipeline.methods import methods_paragraph
 from spondyl.pipeline.run import run, run_table
 from spondyl.pipeline.settings import Settings
-from spondyl.pipeline.steps import LESIONS, SPINE, STEPS
+from spondyl.pipeline.steps import CLASSIFIERS, LESIONS, SPINE, STEPS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -130,6 +130,7 @@ def load_networks(settings: Settings) -> dict[str, Network]:
         If the weights are missing or damaged.
     """
     names = {SPINE: settings.network, LESIONS: settings.lesion_network}
+    names |= dict(zip(CLASSIFIERS, settings.vertebra_networks, strict=True))
     return {role: load_network(name, threads=settings.threads) for role, name in names.items()}
 
 

@@ -27,6 +27,7 @@ PART_WORDS = {
     "harmonize": "bringing the images to one scale",
     "localize": "locating the vertebrae",
     "lesions": "searching for lesions",
+    "classify": "classing vertebrae and lesions",
     "write": "writing the results",
 }
 

@@ -22,6 +22,7 @@ STEP_WORDS = {
     "harmonize": "Bringing the images to one scale",
     "localize": "Locating the vertebrae",
     "lesions": "Searching for lesions",
+    "classify": "Classing vertebrae and lesions",
     "dicom": "Writing the DICOM objects",
     "nifti": "Writing NIfTI files",
     "report": "Making the report",

@@ -40,8 +40,7 @@ class ClassifySettings:
     ----------
     weight : float
         Share of the classifiers in the probabilities of a lesion; the rest is that of the network that found it.
-        Half, chosen by us: each looks at what the other does not, the finder at every voxel, the classifiers at all
-        levels.
+        None by default: the shipped classifiers have not been shown to judge better than the finder.
     sets : bool
         Whether prediction sets are told; without them nothing is called indeterminate.
 
@@ -51,7 +50,7 @@ class ClassifySettings:
         If one is out of range.
     """
 
-    weight: float = 0.5
+    weight: float = 0.0
     sets: bool = True
 
     def __post_init__(self) -> None:

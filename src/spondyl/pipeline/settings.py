@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from spondyl.core import SettingsError
 from spondyl.harmonize.step import HarmonizeSettings
+from spondyl.lesions.classify import ClassifySettings
 from spondyl.lesions.step import LesionSettings
 from spondyl.localize.step import LocalizeSettings
 
@@ -39,30 +40,39 @@ class Settings:
         Network that outlines the spine: its name in the package, or the path of a card with its weights beside it.
     lesion_network : str
         Network that outlines lesions, named in the same way.
+    vertebra_networks : tuple of str
+        Context transformer, ResNet and DenseNet that say what vertebrae and lesions are, named in the same way.
     harmonize : HarmonizeSettings
         Settings of the first step: one scale for every image.
     localize : LocalizeSettings
         Settings of the second step: vertebrae and their levels.
     lesions : LesionSettings
         Settings of the third step: lesion candidates.
+    classify : ClassifySettings
+        Settings of the fourth step: classes of vertebrae and lesions.
 
     Raises
     ------
     SettingsError
-        If `threads` is negative.
+        If `threads` is negative, or `vertebra_networks` are not three.
     """
 
     seed: int = 0
     threads: int = 0
     network: str = "spine"
     lesion_network: str = "lesions"
+    vertebra_networks: tuple[str, ...] = ("vertebrae_context", "vertebrae_resnet", "vertebrae_densenet")
     harmonize: HarmonizeSettings = field(default_factory=HarmonizeSettings)
     localize: LocalizeSettings = field(default_factory=LocalizeSettings)
     lesions: LesionSettings = field(default_factory=LesionSettings)
+    classify: ClassifySettings = field(default_factory=ClassifySettings)
 
     def __post_init__(self) -> None:
         if self.threads < 0:
             msg = f"threads must be 0 (all) or more, got {self.threads}"
+            raise SettingsError(msg)
+        if len(self.vertebra_networks) != 3:
+            msg = f"vertebra_networks must name a context, a ResNet and a DenseNet, got {len(self.vertebra_networks)}"
             raise SettingsError(msg)
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from spondyl import __version__
 from spondyl.core import Case, ModelError
 from spondyl.harmonize.step import harmonize
+from spondyl.lesions.classify import classify_findings
 from spondyl.lesions.step import find_lesions
 from spondyl.localize.step import localize
 
@@ -147,9 +148,18 @@ SPINE = "spine"
 LESIONS = "lesions"
 """Role of the network that outlines lesions."""
 
+CLASSIFIERS = ("vertebra context", "vertebra resnet", "vertebra densenet")
+"""Roles of the networks that say what vertebrae and lesions are; they are asked together."""
+
 STEPS: tuple[StepEntry, ...] = (
     StepEntry("harmonize", harmonize),
     StepEntry("localize", localize, {"network": SPINE}),
     StepEntry("lesions", find_lesions, {"network": LESIONS}, optional=True),
+    StepEntry(
+        "classify",
+        classify_findings,
+        dict(zip(("context", "resnet", "densenet"), CLASSIFIERS, strict=True)),
+        optional=True,
+    ),
 )
 """The steps in their order."""
