@@ -114,7 +114,7 @@ FINDING_CLASSES = {
     "benign": Code("CLASS_BENIGN", SCHEME, "Benign"),
     "normal": Code("CLASS_NORMAL", SCHEME, "Normal"),
 }
-INDETERMINATE = Code("CLASS_INDETERMINATE", SCHEME, "Indeterminate")
+INDETERMINATE = Code("INDETERMINATE", SCHEME, "Indeterminate")
 """Written where the classes cannot be told apart at the promised error rate, or nothing known fits."""
 
 FINDING_SUBTYPE = Code("SUBTYPE", SCHEME, "Most probable subtype of the finding")
