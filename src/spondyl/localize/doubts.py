@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 UNLIKELY_SIZES = 0.0
 """Mean logarithm of the likelihood of a measurement under the best naming, below which sizes are no spine's. Chosen by
-us: synthetic spines of the training seeds had 0.46 and more, 19 real lumbar volumes 0.47 and more."""
+us: synthetic spines had 0.27 and more, 19 real lumbar volumes 0.58 and more."""
 
 UNSURE_OUTLINES = 0.85
 """Mean probability inside bodies below which outlines are doubtful, as motion, metal and strange contrasts make them.

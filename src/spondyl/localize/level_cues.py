@@ -46,8 +46,9 @@ CUT_SHARE = 0.3
 TINY = 1e-3
 """Smallest length whose logarithm is taken: an infinitely thin body is none."""
 
-CORD_SHARE = 0.15
-"""Share of cord in the canal from which the cord reaches a height. Chosen by us: a third of a whole cord's."""
+CORD_SHARE = 0.06
+"""Share of cord in the canal from which the cord reaches a height. Chosen by us: half of what a whole cord has of the
+bony canal between thick slices."""
 
 CORD_BIN = 0.25
 """Height of a bin, in bodies, in which the cord is looked for. Chosen by us."""

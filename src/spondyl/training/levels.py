@@ -122,8 +122,11 @@ def measure_patient(anatomy: Anatomy, rng: np.random.Generator) -> LevelExample:
         inner = ndimage.binary_erosion(bodies > 0, np.ones((1, 3, 3))) & (ndimage.grey_erosion(bodies, (1, 3, 3)) > 0)
         bodies[~inner] = 0
     _fray(structure, rng)
-    cues = measure_column(structure, bodies, anatomy.grid.spacing_mm)
-    return LevelExample(tuple(v.level for v in named), cues.values, cues.cord_end)
+    left = np.unique(bodies[bodies > 0])
+    numbers = np.zeros(len(named) + 1, np.uint16)
+    numbers[left] = np.arange(1, len(left) + 1)
+    cues = measure_column(structure, numbers[bodies], anatomy.grid.spacing_mm)
+    return LevelExample(tuple(named[i - 1].level for i in left), cues.values, cues.cord_end)
 
 
 def _around(anatomy: Anatomy, vertebra: object) -> NDArray[np.bool_]:
@@ -200,7 +203,8 @@ def fit_model(examples: list[LevelExample], *, n_factors: int = N_FACTORS) -> Le
 
     References
     ----------
-    Rubin and Thayer 1982 (doi 10.1007/BF02293851): factor analysis by expectation and maximization.
+    Rubin and Thayer 1982 (doi 10.1007/BF02293851): factor analysis by expectation and maximization; Liu, Rubin and Wu
+    1998 (doi 10.1093/biomet/85.4.755): with expanded parameters, which converges faster.
     """
     n_levels, n_cues = len(MODELED), len(CUES)
     table = np.full((len(examples), n_levels, n_cues), np.nan)
@@ -243,6 +247,10 @@ def _factor_analysis(table: NDArray[np.float64], n_factors: int) -> tuple[NDArra
         weights = np.linalg.solve(moment + ridge, cross[..., None] + ridge @ weights[above][..., None])[..., 0]
         fitted = np.einsum("dk,dkm,dm->d", weights, moment, weights) - 2 * (weights * cross).sum(1)
         noise = np.maximum(((known * x**2).sum(0) + fitted + spread) / (count + 1), VARIANCE_FLOOR)
+        # Factors are standard normal by definition; without this their scale would converge very slowly.
+        shift = factors.mean(0)
+        scale = np.linalg.cholesky(second[:, 1:, 1:].mean(0) - np.outer(shift, shift))
+        weights = np.column_stack([weights[:, 0] + weights[:, 1:] @ shift, weights[:, 1:] @ scale])
     return weights, noise
 
 
