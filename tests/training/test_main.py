@@ -6,14 +6,15 @@ from pathlib import Path
 
 import pytest
 
-from spondyl.training import __main__, anatomies, export, segmentation
+from spondyl.training import __main__, anatomies, export, levels, segmentation
 
 
 @pytest.fixture
 def called(monkeypatch):
     """Make a dict of what the parts were called with."""
     calls = {}
-    for module, name in ((anatomies, "make_anatomies"), (segmentation, "train"), (export, "write_model")):
+    parts = ((anatomies, "make_anatomies"), (levels, "train_levels"), (segmentation, "train"), (export, "write_model"))
+    for module, name in parts:
         monkeypatch.setattr(module, name, lambda *a, _name=name, **k: calls.update({_name: (a, k)}))
     return calls
 
@@ -26,6 +27,11 @@ def _run(monkeypatch, *words):
 def test_anatomies_are_made_for_the_seeds_asked_for(called, monkeypatch):
     _run(monkeypatch, "anatomies", "there", "--first", "5", "--count", "3")
     assert called["make_anatomies"] == ((Path("there"), range(5, 8)), {})
+
+
+def test_levels_are_learnt_from_as_many_as_asked_for(called, monkeypatch):
+    _run(monkeypatch, "levels", "there", "--out", "levels.json", "--count", "9")
+    assert called["train_levels"] == ((Path("there"), Path("levels.json")), {"count": 9})
 
 
 def test_a_run_keeps_the_settings_that_are_not_named(called, monkeypatch):

@@ -1,4 +1,4 @@
-"""Run parts of training from a source tree: ``python -m spondyl.training anatomies|segmentation|lesions|export``."""
+"""Run parts of training from a source tree: ``python -m spondyl.training PART --help``."""
 
 from __future__ import annotations
 
@@ -15,6 +15,10 @@ def main() -> None:
     make.add_argument("folder", type=Path)
     make.add_argument("--first", type=int, default=0)
     make.add_argument("--count", type=int, default=700)
+    names = parts.add_parser("levels", help="learn what each level looks like")
+    names.add_argument("folder", type=Path, help="where measurements are kept")
+    names.add_argument("--out", type=Path, required=True, help="JSON file to write")
+    names.add_argument("--count", type=int, default=500)
     loop = (("steps", int), ("batch-size", int), ("workers", int), ("seed", int), ("learning-rate", float))
     for part, what, options in (
         ("segmentation", "outlines the spine", (*loop, ("physical-share", float))),
@@ -38,6 +42,11 @@ def main() -> None:
         from spondyl.training.anatomies import make_anatomies
 
         make_anatomies(arguments.folder, range(arguments.first, arguments.first + arguments.count))
+        return
+    if arguments.part == "levels":
+        from spondyl.training.levels import train_levels
+
+        train_levels(arguments.folder, arguments.out, count=arguments.count)
         return
     if arguments.part == "export" and arguments.of == "lesions":
         from spondyl.training.lesion_export import write_lesion_model
