@@ -15,6 +15,7 @@ from typer.core import TyperGroup
 from spondyl import RESEARCH_USE_ONLY, __version__
 from spondyl.app.cohort import cohort
 from spondyl.app.console import UNUSABLE, defect_log, error_line, exit_code, shown_progress
+from spondyl.app.evaluate import evaluate
 from spondyl.app.readers import readers
 from spondyl.app.train import train
 
@@ -55,6 +56,7 @@ models = typer.Typer(help="Network weights and their cards.", **_OPTIONS)
 app.add_typer(simulate, name="simulate")
 app.add_typer(models, name="models")
 app.add_typer(cohort, name="cohort")
+app.add_typer(evaluate, name="evaluate")
 app.add_typer(readers, name="readers")
 app.add_typer(train, name="train")
 
