@@ -43,3 +43,12 @@ def test_the_airway_lies_before_the_neck_and_nowhere_else(healthy):
     body = np.argwhere(neck.structure == Structure.BODY)
     assert len(air) > 100
     assert air[:, 2].max() < np.percentile(body[:, 2], 90)
+
+
+def test_there_is_air_before_the_throat():
+    neck = build_anatomy(2_000_032, region="cervical", spacing_mm=(4, 2, 2), lesions="none")
+    c5 = next(v for v in neck.vertebrae if v.level == "C5")
+    i, j, k = np.round(neck.grid.lps_to_ijk(c5.center_lps_mm)).astype(int)
+    ahead = np.flatnonzero(neck.tissue[i, j, :k] == Tissue.AIR)
+    # The skin of the throat lies 4 to 10 cm before the column.
+    assert 40 < (k - ahead.max()) * neck.grid.spacing_mm[2] < 100

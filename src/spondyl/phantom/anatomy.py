@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -26,14 +26,33 @@ if TYPE_CHECKING:
     from spondyl.phantom.pathology import LesionKind
     from spondyl.phantom.vertebra import VertebraShape
 
+
+class Region(NamedTuple):
+    """Where a field of view lies.
+
+    Parameters
+    ----------
+    anchor : str
+        The level that the field is placed by.
+    above_mm : tuple of float
+        Range of the height over the anchor's center at which the field begins, or ends where `from_above`.
+    from_above : bool
+        Whether it hangs from the anchor instead of standing on it.
+    """
+
+    anchor: str
+    above_mm: tuple[float, float]
+    from_above: bool = False
+
+
 REGIONS = {
-    "lumbar": ("T6", (-115.0, -35.0)),
-    "thoracolumbar": ("T4", (30.0, 130.0)),
-    "thoracic": ("C5", (180.0, 260.0)),
-    "cervical": ("C1", (400.0, 440.0)),
-    "whole": ("C1", (-110.0, -90.0)),
+    "lumbar": Region("S1", (-115.0, -35.0)),
+    "thoracolumbar": Region("L1", (-155.0, -55.0)),
+    "thoracic": Region("L1", (-10.0, 70.0)),
+    "cervical": Region("C1", (25.0, 65.0), from_above=True),
+    "whole": Region("S1", (-110.0, -90.0)),
 }
-"""For each region: the uppermost level made, and how high above S1's center, in mm, the field of view may begin."""
+"""The parts of the spine that can be asked for."""
 
 
 @dataclass(frozen=True)
@@ -117,7 +136,7 @@ def build_anatomy(
     Parameters
     ----------
     seed : int
-        The same seed gives the same patient on every grid of the same region.
+        The same seed gives the same bones on every grid and in every region.
     region : str, optional
         A key of `REGIONS`.
     spacing_mm : tuple of float, optional
@@ -145,9 +164,8 @@ def build_anatomy(
         raise SettingsError(msg)
     body, surface, who = (np.random.default_rng([seed, part]) for part in (1, 2, 4))
     person = sample_person(who, malignant=lesions == "malignant", age_years=age_years)
-    top, floor_range = REGIONS[region]
-    shapes = sample_spine(body, top=top, person=person)
-    grid = _place_grid(body, shapes, floor_range, spacing_mm, extent_mm)
+    shapes = sample_spine(body, person=person)
+    grid = _place_grid(body, shapes, REGIONS[region], spacing_mm, extent_mm)
     sick, breaking = (np.random.default_rng([seed, part]) for part in (3, 5))
     plan = plan_lesions(sick, _in_view(grid, shapes), lesions, person)
     shapes = collapse_bodies(breaking, shapes, plan)
@@ -174,13 +192,14 @@ def _in_view(grid: Grid, shapes: list[VertebraShape]) -> list[VertebraShape]:
 def _place_grid(
     rng: np.random.Generator,
     shapes: list[VertebraShape],
-    floor_range: tuple[float, float],
+    region: Region,
     spacing_mm: tuple[float, float, float],
     extent_mm: tuple[float, float, float],
 ) -> Grid:
     """Put the field of view where a technician would: the column a little behind its middle."""
     n = [max(4, round(e / s)) for e, s in zip(extent_mm, spacing_mm, strict=True)]
-    floor = rng.uniform(*floor_range)
+    anchor = next(float(s.center_lps_mm[2]) for s in shapes if s.level == region.anchor)
+    floor = anchor + rng.uniform(*region.above_mm) - (extent_mm[1] if region.from_above else 0.0)
     inside = [
         s.center_lps_mm for s in shapes if floor - 10 < s.center_lps_mm[2] < floor + extent_mm[1] and s.level[0] != "S"
     ]

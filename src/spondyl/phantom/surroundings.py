@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy.ndimage import gaussian_filter1d
+from scipy.ndimage import gaussian_filter1d, maximum_filter1d
 
 from spondyl.phantom.canvas import smooth_noise
 from spondyl.phantom.tissue import Tissue
@@ -177,6 +177,12 @@ def _paint_neck(rng: np.random.Generator, canvas: Canvas, at: tuple[Field, Field
     windpipe = ((behind_front + depth + radius) / radius) ** 2 + (v / (radius * u(0.8, 1.1))) ** 2
     canvas.tissue[(windpipe < 1.5) & (rank > NECK_RANK - 1)] = Tissue.MUSCLE
     canvas.tissue[(windpipe < 1) & (rank > NECK_RANK - 1)] = Tissue.TRACHEA
+    # The throat lies closer to the column than the belly; the jaw above it farther.
+    throat = u(42, 65) + np.clip(rank - 25.5, 0, 2) * u(10, 25)
+    fat = u(3, 10)
+    front = -behind_front - throat.astype(np.float32)
+    for depth_mm, kind in ((-fat - 2, Tissue.SUBCUTANEOUS_FAT), (-2.0, Tissue.SKIN), (0.0, Tissue.AIR)):
+        canvas.tissue[(front > depth_mm) & (rank > NECK_RANK + 0.5)] = kind
 
 
 def _paint_back_muscles(
@@ -205,9 +211,10 @@ def _paint_back_surface(rng: np.random.Generator, canvas: Canvas, frame: ColumnF
     tips = frame.tips_yz
     curve = np.interp(rows, tips[:, 1], tips[:, 0])
     # Fascia is stretched over the spinous processes: a smooth line through their tips that none passes.
-    flat = gaussian_filter1d(curve, u(8, 30), mode="nearest")
-    muscle = gaussian_filter1d(np.maximum(flat + u(0, 6), curve + 1), 8, mode="nearest")
-    muscle = np.maximum(muscle, gaussian_filter1d(curve, 3, mode="nearest") + 2) + u(0.5, 4)
+    step = abs(float(canvas.grid.affine[2, 1]))
+    flat = gaussian_filter1d(curve, u(8, 30) / step, mode="nearest")
+    highest = maximum_filter1d(np.maximum(flat + u(0, 6), curve + 2), round(24 / step), mode="nearest")
+    muscle = gaussian_filter1d(highest, 9 / step, mode="nearest") + u(0.5, 4)
     thickness = np.interp(rows, [-120, -20, 60, 200], [u(8, 60), u(5, 55), u(3, 28), u(2, 20)]) * u(0.4, 1.1)
     thickness = gaussian_filter1d(thickness, 12, mode="nearest") + 2
     x = canvas.grid.affine[0, 3] + np.arange(canvas.grid.shape[0]) * canvas.grid.affine[0, 0]
