@@ -121,8 +121,8 @@ def patient_texture(
     """
     u = rng.uniform
     scales = ((u(1, 2), u(0.2, 0.8)), (u(3, 7), u(0.2, 1.0)), (u(8, 18), u(0.0, 1.0)))
-    field = sum(share * smooth((1, *shape), pixels, noise, device)[0] for pixels, share in scales)
-    return field * float(u(0.3, 1.4)) / float(np.linalg.norm([share for _, share in scales]))  # type: ignore[operator]
+    fields = torch.stack([share * smooth((1, *shape), pixels, noise, device)[0] for pixels, share in scales])
+    return fields.sum(0) * float(u(0.3, 1.4) / np.linalg.norm([share for _, share in scales]))
 
 
 class Looked(Protocol):
@@ -133,10 +133,32 @@ class Looked(Protocol):
         """Voxels beyond the anatomy."""
 
     def averaged(self, tables: np.ndarray) -> Tensor:
-        """Give signals averaged over the slices' thickness, shape (n, *voxels)."""
+        """Average signals over the thickness of the slices.
+
+        Parameters
+        ----------
+        tables : ndarray of float32, shape (n, N_TISSUES, N_INSTANCES)
+            Signal of every tissue of every vertebra.
+
+        Returns
+        -------
+        Tensor of float32, shape (n, *voxels)
+            The signal.
+        """
 
     def looked_up(self, table: np.ndarray) -> Tensor:
-        """Give entries of a contrast table at the voxel centers."""
+        """Look up a contrast table at the voxel centers.
+
+        Parameters
+        ----------
+        table : ndarray of float32, shape (..., N_TISSUES, N_INSTANCES)
+            Something that each tissue of each vertebra has.
+
+        Returns
+        -------
+        Tensor of float32, shape (..., *voxels)
+            Its values.
+        """
 
 
 def acquired(

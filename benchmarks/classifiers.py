@@ -1,0 +1,150 @@
+"""How well vertebrae and lesions of synthetic patients are told apart: three networks, their mean, and radiomics.
+
+    python benchmarks/classifiers.py COHORT RUNS [--folds N] [--steps N] [--json FILE]
+
+COHORT is made by `spondyl.training.vertebrae.make_cohort`; RUNS holds one folder for each network and fold, trained
+where it is missing or unfinished and kept, so an interrupted benchmark goes on. Every figure is of synthetic patients
+kept aside by their fold, and of no real one.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from spondyl.evaluation.calibration import expected_calibration_error
+from spondyl.evaluation.roc import roc_areas
+from spondyl.lesions.radiomics import features
+from spondyl.models.confidence import group, softmax
+from spondyl.models.crops import CROP_SPACING_MM
+from spondyl.models.study_inputs import Slot
+from spondyl.training.classification import (
+    NETWORKS,
+    SLOTS_OF,
+    ClassifierSettings,
+    answers,
+    fold_of,
+    given_slots,
+    train_classifier,
+)
+from spondyl.training.export import load_average
+from spondyl.training.study_contrast import Series
+from spondyl.training.vertebrae import CLASSES, GROUPS, load_cohort
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from spondyl.training.vertebrae import PatientCrops
+
+SUBSETS: dict[str, tuple[Series, ...]] = {
+    "all": tuple(Series),
+    "T1 T2 fluid": (Series.T1, Series.T2, Series.FLUID),
+    "T1 fluid": (Series.T1, Series.FLUID),
+    "T1 alone": (Series.T1,),
+    "T2 alone": (Series.T2,),
+}
+"""Sequences that a patient is looked at with."""
+
+MALIGNANT = CLASSES.index("malignant")
+
+
+def slots_of(patient: PatientCrops, series: Sequence[Series]) -> list[Slot]:
+    """Slots of a patient that these series fill."""
+    wanted = {slot for one in series for slot in SLOTS_OF[one]}
+    return [slot for slot in given_slots(patient) if slot in wanted]
+
+
+def radiomic_rows(patient: PatientCrops) -> list[dict[str, float]]:
+    """Features of every site on the three usual sequences; what is not given is missing."""
+    used = [Slot.T1, Slot.T2, Slot.FLUID]
+    rows = []
+    for crop in np.asarray(patient.crops, np.float32):
+        images = {slot.value: crop[list(Slot).index(slot)] for slot in used if slot in given_slots(patient)}
+        rows.append(features(images, crop[-1] > 0.5, CROP_SPACING_MM))
+    return rows
+
+
+def radiomics_probabilities(
+    cohort: Mapping[int, PatientCrops], trained: Sequence[int], tested: Sequence[int]
+) -> np.ndarray:
+    """Probability of malignancy by logistic regression on radiomic features."""
+    from sklearn.feature_extraction import DictVectorizer
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
+    model = make_pipeline(DictVectorizer(sparse=False), StandardScaler(), LogisticRegression(C=0.05, max_iter=2000))
+    rows = [row for seed in trained for row in radiomic_rows(cohort[seed])]
+    truth = [site.group for seed in trained for site in cohort[seed].sites]
+    model.fit(rows, truth)
+    return model.predict_proba([row for seed in tested for row in radiomic_rows(cohort[seed])])
+
+
+def network_probabilities(
+    checkpoint: Path, name: str, patients: Sequence[PatientCrops], series: Sequence[Series]
+) -> np.ndarray:
+    """Probability of each class by a trained network."""
+    network, _ = load_average(checkpoint, NETWORKS[name](GROUPS))
+    logits = [answers(network, p, slots_of(p, series)) for p in patients]
+    return group(softmax(np.concatenate(logits)), GROUPS, len(CLASSES))
+
+
+def figures(probability: np.ndarray, truth: np.ndarray, hard: np.ndarray, patient: np.ndarray) -> dict[str, float]:
+    """Areas with standard errors that know of patients, calibration error and accuracy."""
+    malignant = truth == MALIGNANT
+    found: dict[str, float] = {}
+    for name, rows in (("auc", truth >= 0), ("auc_benign", truth > 0), ("auc_hard", malignant | hard)):
+        estimate = roc_areas(malignant[rows], probability[rows, MALIGNANT], patients=patient[rows]).estimate()
+        found |= {name: estimate.value, f"{name}_low": estimate.low, f"{name}_high": estimate.high}
+    found["auc_abnormal"] = float(roc_areas(truth > 0, 1 - probability[:, 0]).areas[0])
+    found["calibration_error"] = expected_calibration_error(malignant, probability[:, MALIGNANT])
+    found["accuracy"] = float((probability.argmax(1) == truth).mean())
+    return {key: round(float(value), 3) for key, value in found.items()}
+
+
+def main() -> None:
+    """Train what is missing, ask everything, print the table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("cohort", type=Path)
+    parser.add_argument("runs", type=Path)
+    parser.add_argument("--folds", type=int, default=5)
+    parser.add_argument("--steps", type=int, default=450)
+    parser.add_argument("--json", type=Path)
+    arguments = parser.parse_args()
+    cohort = load_cohort(arguments.cohort)
+    answered: dict[tuple[str, str], list[np.ndarray]] = {}
+    truths: list[tuple[int, bool, int]] = []
+    for fold in range(arguments.folds):
+        tested = [seed for seed in cohort if fold_of(seed) == fold]
+        trained = [seed for seed in cohort if fold_of(seed) != fold]
+        patients = [cohort[seed] for seed in tested]
+        truths += [(s.group, s.is_hard_mimic, seed) for seed in tested for s in cohort[seed].sites]
+        answered.setdefault(("radiomics", "T1 T2 fluid"), []).append(radiomics_probabilities(cohort, trained, tested))
+        for name in NETWORKS:
+            settings = ClassifierSettings(network=name, fold=fold, steps=arguments.steps)
+            checkpoint = arguments.runs / f"{name}{fold}" / "checkpoint.pt"
+            if not checkpoint.exists():
+                train_classifier(cohort, checkpoint.parent, settings)
+            for subset, series in SUBSETS.items():
+                found = network_probabilities(checkpoint, name, patients, series)
+                answered.setdefault((name, subset), []).append(found)
+    truth, hard, patient = (np.array(column) for column in zip(*truths, strict=True))
+    whole = {key: np.concatenate(parts) for key, parts in answered.items()}
+    for subset in SUBSETS:
+        whole["mean", subset] = np.mean([whole[name, subset] for name in NETWORKS], axis=0)
+    table = {f"{name}, {subset}": figures(p, truth, hard, patient) for (name, subset), p in whole.items()}
+    print(
+        f"{len(truth)} sites of {len(set(patient.tolist()))} synthetic patients kept aside, {arguments.folds} fold(s)"
+    )
+    for name, row in table.items():
+        print(name.ljust(24), " ".join(f"{key} {value:.3f}" for key, value in row.items()))
+    if arguments.json:
+        arguments.json.write_text(json.dumps(table, indent=1), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
