@@ -51,10 +51,12 @@ class Tissues(NamedTuple):
 
     Parameters
     ----------
-    signal, spread : Tensor of float32, shape PATCH_SHAPE
-        Mean signal and the standard deviation of its texture.
+    signal : Tensor of float32, shape PATCH_SHAPE
+        Mean signal.
     fat : Tensor of float32, shape PATCH_SHAPE, or None
         Signal of fat, where it is to be shifted.
+    spread : Tensor of float32, shape PATCH_SHAPE
+        Standard deviation of the texture.
     structure : Tensor of int64, shape PATCH_SHAPE
         Values of `Structure` at the voxel centers.
     outside : Tensor of bool, shape PATCH_SHAPE
