@@ -131,6 +131,12 @@ def _scores(column):
     return [f"truth,{column},patient", *(f"{t},{s},p{i}" for i, (t, s) in enumerate(rows))]
 
 
+def test_a_page_tells_when_resamples_hold_no_lesion(tmp_path):
+    lines = ["patient,study,lesion,volume_ml,score", "p1,s1,1,2,0.9", "p2,s2,,,", "p3,s3,,,0.2"]
+    assert _called("detections", _table(tmp_path, *lines), "--out", tmp_path / "out").exit_code == 0
+    assert "of the resamples have no value" in (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
+
+
 def test_area_and_decisions_of_scores(tmp_path):
     result = _called(
         "classifications", _table(tmp_path, *_scores("score")), "--out", tmp_path / "out", "--threshold", 0.5

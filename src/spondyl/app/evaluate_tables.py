@@ -77,6 +77,9 @@ def evaluate_detections(file: Path, threshold: float | None = None) -> Evaluatio
         rows = [(g.name, g.n_lesions, str(g.sensitivity)) for g in groups]
         made = Table.of("", ("volume", "lesions", "sensitivity (95 % interval)"), rows)
         blocks += [Heading("Sensitivity by size", f"marks from {threshold:g}"), Cells(made, titled=False)]
+    flags = tuple(dict.fromkeys(flag for e in (*curve.at_rates, curve.mean_sensitivity) for flag in e.flags))
+    if flags:
+        blocks += [Heading("What limits this result"), Remarks(flags)]
     title = f"Mean sensitivity is {curve.mean_sensitivity}"
     subject = f"{curve.n_studies} studies of {curve.n_patients} patients"
     page = Page(title, "Detection", subject, (*blocks, Heading("Methods"), Words(_DETECTION_SOURCES)))
