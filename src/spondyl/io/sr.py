@@ -186,7 +186,7 @@ def _lesion_group(lesion: Lesion, segments: dict[str, tuple[Dataset, Dataset]], 
         _number(codes.CLASSIFICATION_UNCERTAINTY, lesion.uncertainty, codes.NO_UNITS),
         *(_further(m) for m in lesion.measurements if m.value is not None),
     ]
-    parts = {
+    parts: dict[str, Any] = {
         "finding_category": codes.ABNORMAL_STRUCTURE,
         "finding_type": codes.LESION,
         "finding_sites": [hd.sr.FindingSite(anatomic_location=site)],

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, replace
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from scipy import ndimage
@@ -112,7 +112,7 @@ def classify_findings(
     return _recorded(_in_order(case, lesions), settings, networks)
 
 
-def _fields(opinions: Opinions, row: int, context: Classifier, settings: ClassifySettings) -> dict[str, object]:
+def _fields(opinions: Opinions, row: int, context: Classifier, settings: ClassifySettings) -> dict[str, Any]:
     """Give what the record holds of one opinion."""
     scheme = scheme_of(context.card)
     classes, subtypes = opinions.classes[row], opinions.subtypes[row]

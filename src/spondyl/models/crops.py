@@ -80,8 +80,8 @@ def column_tilts(centers_mm: ArrayLike) -> NDArray[np.float64]:
     centers = np.asarray(centers_mm, dtype=np.float64).reshape(-1, 3)
     if len(centers) < 2:
         return np.zeros(len(centers))
-    step = np.gradient(centers, axis=0)
-    return np.clip(np.arctan2(step[:, 2], np.maximum(step[:, 1], 1e-6)), -STEEPEST_RAD, STEEPEST_RAD)
+    down, back = np.gradient(centers[:, 1]), np.gradient(centers[:, 2])
+    return np.clip(np.arctan2(back, np.maximum(down, 1e-6)), -STEEPEST_RAD, STEEPEST_RAD)
 
 
 def vertebra_sites(centers: ArrayLike, spacing_mm: Sequence[float]) -> list[Site]:

@@ -109,10 +109,10 @@ def export_classifier(network: nn.Module, name: str, path: Path, *, half: bool =
         inputs, outputs = ("crops", "facts", "slot", "position", "site"), ("logits",)
         axes = {n: {0: "token"} for n in (*inputs, *outputs)}
         return write_graph(_ContextGraph(network), example, path, names=(inputs, outputs), axes=axes, half=half)
-    inputs, outputs = ("crops", "facts"), ("logits", "activation")
-    axes = {n: {0: "site"} for n in (*inputs, *outputs)}
-    example = (torch.zeros(2, CROP_CHANNELS, *CROP_SHAPE), torch.zeros(2, CROP_FACTS))
-    return write_graph(network, example, path, names=(inputs, outputs), axes=axes, half=half)
+    crops, facts = torch.zeros(2, CROP_CHANNELS, *CROP_SHAPE), torch.zeros(2, CROP_FACTS)
+    names = (("crops", "facts"), ("logits", "activation"))
+    axes = {n: {0: "site"} for n in sum(names, ())}
+    return write_graph(network, (crops, facts), path, names=names, axes=axes, half=half)
 
 
 def ask(
@@ -177,7 +177,7 @@ def calibrate(answers_: Answers) -> dict[str, Any]:
 def _measured(mean: np.ndarray, truth: np.ndarray, quantiles: np.ndarray) -> dict[str, float]:
     sets = [prediction_set(p, quantiles, CLASSES) for p in mean]
     malignant, found = truth == CLASSES.index("malignant"), truth > 0
-    figures = {
+    figures: dict[str, Any] = {
         "covered": np.mean([CLASSES[t] in s for t, s in zip(truth, sets, strict=True)]),
         "indeterminate": np.mean([len(s) != 1 for s in sets]),
         "calibration_error_malignant": expected_calibration_error(malignant, mean[:, -1]),

@@ -8,7 +8,7 @@ there are several lesions, that all marrow is alike, or that the other endplate 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from monai.networks.nets import DenseNet, ResNet
@@ -248,7 +248,7 @@ class CropDenseNet(CropClassifier):
 
     def __init__(self, groups: tuple[int, ...], width: Width = Width()) -> None:
         first, growth, *layers = width.densenet
-        body = DenseNet(
+        body: Any = DenseNet(
             3, CROP_CHANNELS, 1, init_features=first, growth_rate=growth, block_config=tuple(layers), bn_size=2
         ).features
         n_features = body.norm5.num_features
@@ -311,7 +311,7 @@ class _Residual(nn.Module):
 
 
 def _down(n_in: int, n_out: int, kernel: tuple[int, int, int], stride: tuple[int, int, int]) -> nn.Sequential:
-    padding = tuple(k // 2 for k in kernel)
+    padding = (kernel[0] // 2, kernel[1] // 2, kernel[2] // 2)
     return nn.Sequential(
         nn.Conv3d(n_in, n_out, kernel, stride, padding, bias=False), nn.BatchNorm3d(n_out), nn.ReLU(inplace=True)
     )

@@ -214,9 +214,8 @@ def make_patient(seed: int) -> PatientCrops:
     """
     rng = np.random.default_rng([seed, 31])
     noise = torch.Generator().manual_seed(seed)
-    mixes, shares = zip(*LESION_MIXES, strict=True)
     spacing = (SPACING_MM[0] / SLICES_JOINED, *SPACING_MM[1:])
-    mix = str(mixes[rng.choice(len(mixes), p=shares)])
+    mix = LESION_MIXES[rng.choice(len(LESION_MIXES), p=[share for _, share in LESION_MIXES])][0]
     anatomy = build_anatomy(seed, region=region_of(seed), spacing_mm=spacing, extent_mm=EXTENT_MM, lesions=mix)
     whole = _Whole(anatomy)
     texture = patient_texture(whole.shape, rng, noise, torch.device("cpu"))  # type: ignore[arg-type]
@@ -236,7 +235,7 @@ def make_patient(seed: int) -> PatientCrops:
     return PatientCrops(stack, facts.numpy(), truths)
 
 
-def _volume(count: float) -> float:
+def _volume(count: Any) -> float:
     return float(count) * float(np.prod(SPACING_MM))
 
 
