@@ -63,7 +63,8 @@ def test_the_card_is_that_of_a_classifier_and_the_graph_runs(run):
     _, path = run
     card = read_card(path)
     assert scheme_of(card).subtypes == tuple(SUBTYPES)
-    assert "2-fold cross-validation by patient" in card.details["measured"]["data"]
+    assert "2-fold cross-validation by patient" in card.details["ensemble"]["measured_on"]
+    assert 0 <= card.details["ensemble"]["measured"]["accuracy"] <= 1
     assert card.details["training"]["data"] == "3 studies of 2 patients, 12 vertebrae"
     network = load_network(str(path), threads=1)
     logits, _ = network.run(

@@ -207,8 +207,6 @@ def train_on_studies(
             "start": origin.name,
             **facts,
         }
-        figures = {k: fitted[k] for k in ("accuracy", "malignant_auc")}
-        table["measured"] = {"data": table["ensemble"]["measured_on"], **figures}
         table["limits"] = OWN_LIMITS
         card.write_text(toml_text(table), encoding="utf-8")
     return card
@@ -235,13 +233,16 @@ def _calibrated(logits: np.ndarray, rows: list[dict[str, Any]], network: str) ->
         row["set"] = "+".join(names)
     malignant = truth == CLASSES.index("malignant")
     score = classes[:, CLASSES.index("malignant")]
+    measured = {
+        "covered": np.mean([CLASSES[t] in s for t, s in zip(truth, sets, strict=True)]),
+        "indeterminate": np.mean([len(s) != 1 for s in sets]),
+        "accuracy": np.mean(classes.argmax(1) == truth),
+        "auc_malignant": _area(score[malignant], score[~malignant]),
+    }
     return {
         "temperatures": {network: temperature},
         "quantiles": quantiles.tolist(),
-        "covered": float(np.mean([CLASSES[t] in s for t, s in zip(truth, sets, strict=True)])),
-        "indeterminate": float(np.mean([len(s) != 1 for s in sets])),
-        "accuracy": round(float((classes.argmax(1) == truth).mean()), 4),
-        "malignant_auc": round(_area(score[malignant], score[~malignant]), 4),
+        "measured": {name: round(float(value), 4) for name, value in measured.items()},
     }
 
 
