@@ -18,6 +18,7 @@ def patients():
     return [build_anatomy(seed, lesions="none", age_years=50, **size) for seed in (2_000_060, 2_000_061, 2_000_062)]
 
 
+@pytest.mark.slow
 def test_the_cord_is_as_thick_as_measured(patients):
     ratios = []
     for patient in patients:
@@ -40,6 +41,7 @@ def _heights_beside(patient, tissue, upper, lower):
     return z[(np.abs(x - x0) > 12) & (np.abs(y - y0) < 45) & (z < top) & (z > bottom)]
 
 
+@pytest.mark.slow
 def test_roots_leave_through_fat_below_the_pedicle(patients):
     for patient in patients:
         roots, fat = (_heights_beside(patient, t, "T12", "L1") for t in (Tissue.ROOTS, Tissue.EPIDURAL_FAT))
