@@ -172,7 +172,8 @@ def _slot_images(
         sampled = to_working_space(image, grid)
         return np.where(inside(image.grid, grid), sampled, np.float32(np.nan)).astype(np.float32)
 
-    found, used = {}, {}
+    found: dict[Slot, NDArray[np.float32]] = {}
+    used: dict[Slot, tuple[Sequence, ...]] = {}
     for slot, sources in SOURCES.items():
         chosen = next((s for s in sources if s in images), None)
         if chosen is not None:
@@ -181,7 +182,8 @@ def _slot_images(
     if pair is not None:
         first, second = (on_grid(s) for s in pair)
         opposed = pair[0] is Sequence.DIXON_IN
-        water, fat = ((first + second) / 2, (first - second) / 2) if opposed else (first, second)
+        half = np.float32(0.5)
+        water, fat = (half * (first + second), half * (first - second)) if opposed else (first, second)
         found.setdefault(Slot.WATER, water)
         used.setdefault(Slot.WATER, pair)
         found[Slot.FAT_FRACTION], used[Slot.FAT_FRACTION] = _fat_fraction(water, fat), pair

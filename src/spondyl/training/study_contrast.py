@@ -114,8 +114,8 @@ def study_contrasts(rng: np.random.Generator, wanted: Sequence[Series]) -> dict[
         host = mean[:, [Tissue.MARROW]]
         mean[:, TUMORS] = infiltration * mean[:, TUMORS] + (1 - infiltration) * host
         scale = np.quantile(mean[0, :, 0], 0.9) + 1e-6
-        tables = (np.clip(mean * play, 0, None) / scale, slope * play / scale)
-        found[series] = SeriesContrast(*(t.astype(np.float32) for t in tables), b_values)
+        mean, slope = np.clip(mean * play, 0, None) / scale, slope * play / scale
+        found[series] = SeriesContrast(mean.astype(np.float32), slope.astype(np.float32), b_values)
     return found
 
 
