@@ -73,7 +73,7 @@ def test_progress_counts_every_part(road, tmp_path):
     analyze_study("study", tmp_path / "out", networks={}, progress=lambda *what: told.append(what))
     assert [name for name, _, _ in told] == ["read", "models", "harmonize", "localize", "lesions", "classify", "write"]
     assert [number for _, number, _ in told] == list(range(1, 8))
-    assert {count for _, _, count in told} == {6}
+    assert {count for _, _, count in told} == {7}
 
 
 def test_no_spine_leaves_no_result_and_keeps_an_earlier_one(road, tmp_path):

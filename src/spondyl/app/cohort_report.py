@@ -154,7 +154,7 @@ def _flag_words(flag: str) -> str:
 def _scanner_table(audit: Audit, model: HarmonySpine) -> Table:
     fit = model.stages_[-1].combat
     varying = fit.sd > 0
-    rows = []
+    rows: list[tuple[str, int, float | None, float | None]] = []
     for name, count in list(audit.scanners.items())[:MOST_SCANNERS]:
         if name in fit.names:
             own = fit.names.index(name)

@@ -235,11 +235,11 @@ class HarmonySpine(TransformerMixin, BaseEstimator):
         values, variance = removed.values, removed.variance + self.measurement_variance_
         predicted = np.isnan(values)
         if self.space_ is not None and predicted.any():
-            rows = np.flatnonzero(predicted.any(axis=1))
-            expected = self.space_.predict(values[rows])
-            values[rows] = np.where(predicted[rows], expected.values, values[rows])
-            variance[rows] = np.where(predicted[rows], expected.variance, variance[rows])
-            for row in rows:
+            gaps = np.flatnonzero(predicted.any(axis=1))
+            expected = self.space_.predict(values[gaps])
+            values[gaps] = np.where(predicted[gaps], expected.values, values[gaps])
+            variance[gaps] = np.where(predicted[gaps], expected.variance, variance[gaps])
+            for row in gaps:
                 removed.flags[row].append(PREDICTED)
         flags = tuple(tuple(words) for words in removed.flags)
         return Harmonized(self.feature_names_, values, np.sqrt(variance), predicted, flags)

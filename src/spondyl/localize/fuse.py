@@ -30,9 +30,8 @@ def fuse(predictions: Sequence[Prediction]) -> Prediction:
     """
     first = predictions[0]
     moved = [p if p.grid.same_space(first.grid, SAME_GRID_MM) else _moved(p, first) for p in predictions]
-    structures, disagreement = (
-        np.mean([getattr(p, name) for p in moved], axis=0, dtype=np.float32) for name in ("structures", "disagreement")
-    )
+    structures = np.stack([p.structures for p in moved]).mean(axis=0)
+    disagreement = np.stack([p.disagreement for p in moved]).mean(axis=0)
     spread = np.stack([1 - p.structures[0] for p in moved]).std(0)
     return Prediction(first.grid, structures, np.maximum(disagreement, spread))
 
