@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from spondyl.training import __main__, anatomies, export, levels, segmentation
+from spondyl.training import __main__, anatomies, classifier_export, export, levels, segmentation
 
 
 @pytest.fixture
@@ -14,6 +14,7 @@ def called(monkeypatch):
     """Make a dict of what the parts were called with."""
     calls = {}
     parts = ((anatomies, "make_anatomies"), (levels, "train_levels"), (segmentation, "train"), (export, "write_model"))
+    parts = (*parts, (classifier_export, "make_classifiers"))
     for module, name in parts:
         monkeypatch.setattr(module, name, lambda *a, _name=name, **k: calls.update({_name: (a, k)}))
     return calls
@@ -32,6 +33,11 @@ def test_anatomies_are_made_for_the_seeds_asked_for(called, monkeypatch):
 def test_levels_are_learnt_from_as_many_as_asked_for(called, monkeypatch):
     _run(monkeypatch, "levels", "there", "--out", "levels.json", "--count", "9")
     assert called["train_levels"] == ((Path("there"), Path("levels.json")), {"count": 9})
+
+
+def test_classifiers_are_made_in_one_go(called, monkeypatch):
+    _run(monkeypatch, "classifiers", "there", "--runs", "runs", "--out", "here", "--count", "9", "--steps", "2")
+    assert called["make_classifiers"] == ((Path("there"), Path("runs"), Path("here")), {"count": 9, "steps": 2})
 
 
 def test_a_run_keeps_the_settings_that_are_not_named(called, monkeypatch):

@@ -7,8 +7,7 @@ import logging
 from pathlib import Path
 
 
-def main() -> None:
-    """Read the command line and run."""
+def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m spondyl.training", description=__doc__)
     parts = parser.add_subparsers(dest="part", required=True)
     make = parts.add_parser("anatomies", help="make synthetic anatomies")
@@ -19,6 +18,12 @@ def main() -> None:
     names.add_argument("folder", type=Path, help="where measurements are kept")
     names.add_argument("--out", type=Path, required=True, help="JSON file to write")
     names.add_argument("--count", type=int, default=500)
+    classes = parts.add_parser("classifiers", help="train, calibrate and write the networks that tell classes")
+    classes.add_argument("patients", type=Path, help="folder of synthetic patients; missing ones are made")
+    classes.add_argument("--runs", type=Path, required=True, help="folder of the training runs, which go on")
+    classes.add_argument("--out", type=Path, required=True)
+    classes.add_argument("--count", type=int, default=400)
+    classes.add_argument("--steps", type=int, default=900)
     loop = (("steps", int), ("batch-size", int), ("workers", int), ("seed", int), ("learning-rate", float))
     for part, what, options in (
         ("segmentation", "outlines the spine", (*loop, ("physical-share", float))),
@@ -36,7 +41,12 @@ def main() -> None:
     export.add_argument("--of", choices=("spine", "lesions"), default="spine", help="what the network outlines")
     export.add_argument("--name", default="spine")
     export.add_argument("--version", default="1")
-    arguments = parser.parse_args()
+    return parser
+
+
+def main() -> None:
+    """Read the command line and run."""
+    arguments = _parser().parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     if arguments.part == "anatomies":
         from spondyl.training.anatomies import make_anatomies
@@ -47,6 +57,12 @@ def main() -> None:
         from spondyl.training.levels import train_levels
 
         train_levels(arguments.folder, arguments.out, count=arguments.count)
+        return
+    if arguments.part == "classifiers":
+        from spondyl.training.classifier_export import make_classifiers
+
+        folders = (arguments.patients, arguments.runs, arguments.out)
+        make_classifiers(*folders, count=arguments.count, steps=arguments.steps)
         return
     if arguments.part == "export" and arguments.of == "lesions":
         from spondyl.training.lesion_export import write_lesion_model

@@ -14,11 +14,18 @@ from spondyl.evaluation.roc import roc_areas
 from spondyl.models.card import CARD_VERSION
 from spondyl.models.confidence import conformal_quantiles, fit_temperature, group, prediction_set, softmax
 from spondyl.models.crops import CROP_CHANNELS, CROP_FACTS, CROP_SHAPE, TOKEN_CHANNELS, TOKEN_FACTS
-from spondyl.training.classification import NETWORKS, answers, fold_of, seen_slots
+from spondyl.training.classification import (
+    NETWORKS,
+    ClassifierSettings,
+    answers,
+    fold_of,
+    seen_slots,
+    train_classifier,
+)
 from spondyl.training.export import load_average, write_graph
 from spondyl.training.loop import SETTINGS_FILE
 from spondyl.training.tables import toml_text
-from spondyl.training.vertebrae import CLASSES, GROUPS, SPACING_MM, SUBTYPES
+from spondyl.training.vertebrae import CLASSES, GROUPS, SPACING_MM, SUBTYPES, load_cohort, make_cohort
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -31,6 +38,9 @@ SLICE_RANGE_MM = (2.6, 5.2)
 
 ERROR = 0.1
 """Share of each class whose prediction set may miss the truth. Chosen by us."""
+
+FIRST_PATIENT = 400_000
+"""Seed of the first patient; outline networks learn from lower ones. All lie in `TRAINING_SEEDS`."""
 
 LOOKS = 3
 """Choices of sequences that each patient is looked at with for calibration."""
@@ -310,3 +320,33 @@ def classifier_card(name: str, version: str, graph: tuple[str, str], fitted: Map
             "measured_on": "synthetic patients that neither training nor calibration saw, with changing sequences",
         },
     }
+
+
+def make_classifiers(patients: Path, runs: Path, out: Path, *, count: int, steps: int) -> list[Path]:
+    """Make patients, train the three networks without the first fold, calibrate them on it, and write them.
+
+    Parameters
+    ----------
+    patients : Path
+        Folder of synthetic patients; missing ones are made.
+    runs : Path
+        One folder for each network; a checkpoint in it is gone on with.
+    out : Path
+        Where cards and graphs are written.
+    count : int
+        Patients.
+    steps : int
+        Steps of each network.
+
+    Returns
+    -------
+    list of Path
+        The cards.
+    """
+    make_cohort(patients, range(FIRST_PATIENT, FIRST_PATIENT + count))
+    cohort = load_cohort(patients)
+    checkpoints = {
+        name: train_classifier(cohort, runs / f"{name}0", ClassifierSettings(network=name, steps=steps))
+        for name in NETWORKS
+    }
+    return write_classifiers(checkpoints, cohort, out, version="1")

@@ -406,6 +406,6 @@ def load_cohort(folder: Path) -> dict[int, PatientCrops]:
         if patient.sites:
             found[int(path.stem)] = patient
     if not found:
-        msg = f"no patients in {folder}; make some first with `python -m spondyl.training vertebrae {folder}`"
+        msg = f"no patients in {folder}; make some first with `python -m spondyl.training classifiers`"
         raise InputError(msg)
     return found
