@@ -56,7 +56,7 @@ $(VENV)/.runtime: pyproject.toml | $(VENV)/bin/python
 
 $(VENV)/.development: pyproject.toml | $(VENV)/bin/python
 	@echo "setting up $(VENV) for development (several minutes the first time)"
-	@$(BIN)/python -m pip install -qq --editable '.[train,test,check]'
+	@$(BIN)/python -m pip install -qq --editable '.[serve,train,test,check]'
 	@touch $@ $(VENV)/.runtime
 
 $(VENV)/bin/python:
