@@ -25,6 +25,7 @@ from numpydoc.docscrape import ClassDoc
 
 import spondyl
 from spondyl.app.cli import app
+from spondyl.io.clinical import form_fields
 from spondyl.io.result import SCHEMA_FILE
 from spondyl.pipeline.settings import Settings
 
@@ -150,7 +151,19 @@ def _commands(command: Any, name: str) -> Iterator[str]:
     yield f"### `{' '.join([name, *arguments])}`\n\n{text}{table}"
 
 
-TABLES = {"settings": settings_tables, "result": result_tables, "commands": command_tables}
+def clinical_table() -> str:
+    """Give the table of the clinical form.
+
+    Returns
+    -------
+    str
+        Markdown.
+    """
+    rows = [_row(f"`{name}`", allowed, text) for name, allowed, text in form_fields()]
+    return _table(("field", "allowed", "meaning"), rows)
+
+
+TABLES = {"clinical": clinical_table, "settings": settings_tables, "result": result_tables, "commands": command_tables}
 
 
 def filled(text: str) -> str:

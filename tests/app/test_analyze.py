@@ -9,7 +9,7 @@ import pytest
 from fake_case import PLANTED, analyzed_case
 from spondyl.app import analyze
 from spondyl.app.analyze import AnalysisOptions, analyze_study
-from spondyl.core import NoSpineError, OutputError
+from spondyl.core import InputError, NoSpineError, OutputError
 from spondyl.io.files import SetAside
 from spondyl.io.result import read_result, result_schema
 from spondyl.io.study import Study
@@ -98,3 +98,19 @@ def test_a_foreign_folder_is_refused_before_anything_is_read(road, tmp_path):
     road.setattr(analyze, "read_study", lambda *_: pytest.fail("was read"))
     with pytest.raises(OutputError, match="holds other files"):
         analyze_study("study", tmp_path)
+
+
+def test_the_clinical_form_reaches_the_result_without_dates(road, tmp_path):
+    form = tmp_path / "form.toml"
+    form.write_text("study_date = 2026-05-04\nprior_study_date = 2026-02-03\nkarnofsky = 80\n", encoding="utf-8")
+    result = analyze_study("study", tmp_path / "out", options=AnalysisOptions(clinical=form), networks={})
+    assert result.case.clinical["karnofsky"] == 80
+    assert "2026-0" not in (tmp_path / "out" / "run.toml").read_text(encoding="utf-8")
+
+
+def test_a_wrong_form_ends_before_anything_is_written(road, tmp_path):
+    form = tmp_path / "form.toml"
+    form.write_text("karnofsky = 300", encoding="utf-8")
+    with pytest.raises(InputError, match="karnofsky"):
+        analyze_study("study", tmp_path / "out", options=AnalysisOptions(clinical=form), networks={})
+    assert not (tmp_path / "out").exists()

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import tomli_w
 
+from spondyl.io.clinical import read_clinical
 from spondyl.io.dicom_results import write_results
 from spondyl.io.nifti import write_nifti
 from spondyl.io.report import write_report
@@ -50,11 +51,14 @@ class AnalysisOptions:
         How to analyze.
     nifti : bool
         Whether label maps and maps are written as NIfTI, too.
+    clinical : Path or None
+        The clinical form.
     """
 
     sequence_files: Mapping[Sequence, Path] = field(default_factory=dict)
     settings: Settings = field(default_factory=Settings)
     nifti: bool = False
+    clinical: Path | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -165,7 +169,7 @@ def analyze_study(
     Raises
     ------
     InputError
-        If the study cannot be used, or no spine is in it.
+        If the study or the clinical form cannot be used, or no spine is in the study.
     OutputError
         If the result cannot be written.
     ModelError
@@ -173,6 +177,7 @@ def analyze_study(
     """
     options = options or AnalysisOptions()
     clock = _Clock(progress)
+    clinical = {} if options.clinical is None else read_clinical(options.clinical)
     with OutputFolder(out_folder) as folder:  # first of all: minutes of work must not end at a read-only disk
         clock.tell("read", 1)
         with clock.part("read"):
@@ -180,7 +185,7 @@ def analyze_study(
         clock.tell("models", 2)
         with clock.part("models"):
             loaded = networks if networks is not None else load_networks(options.settings)
-        case = run(study.case, options.settings, loaded, clock.tell_step)
+        case = run(study.case.with_(clinical=clinical), options.settings, loaded, clock.tell_step)
         clock.tell("write", len(PARTS_BEFORE) + len(STEPS) + 1)
         files, document = _write(case, study, folder, options=options, clock=clock)
     out = Path(out_folder)

@@ -120,6 +120,10 @@ def analyze(
         list[str] | None,
         typer.Option("--sequence", metavar="NAME=FILE", help="NIfTI file of a sequence, as T1=FILE; may be repeated."),
     ] = None,
+    clinical: Annotated[
+        Path | None,
+        typer.Option("--clinical", metavar="FORM", help="Clinical form: what images do not show, as TOML or JSON."),
+    ] = None,
     nifti: Annotated[bool, typer.Option("--nifti", help="Write masks and maps as NIfTI, too.")] = False,
     settings: Annotated[
         Path | None, typer.Option("--settings", metavar="FILE", help="TOML file, or the run.toml of a result.")
@@ -138,6 +142,8 @@ def analyze(
         The result folder.
     sequence : list of str, optional
         ``NAME=FILE`` for NIfTI files.
+    clinical : Path, optional
+        Clinical form.
     nifti : bool
         Whether masks and maps are written as NIfTI, too.
     settings : Path, optional
@@ -157,7 +163,7 @@ def analyze(
     chosen = read_settings(settings) if settings is not None else Settings()
     if threads is not None:
         chosen = replace(chosen, threads=threads)
-    options = AnalysisOptions(named, chosen, nifti=nifti)
+    options = AnalysisOptions(named, chosen, nifti=nifti, clinical=clinical)
     with shown_progress() as progress:
         result = analyze_study(study, out, options=options, progress=progress)
     _tell(result)
