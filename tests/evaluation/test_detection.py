@@ -144,3 +144,8 @@ def test_the_table_says_what_it_rests_on():
     text = str(froc(HAND, resampling=FEW))
     assert "4 lesions and 3 false positives in 4 studies of 3 patients" in text
     assert "mean" in text
+
+
+def test_a_lesion_without_a_mark_is_missed_at_every_threshold():
+    groups = sensitivity_by_size([Study("p", [2.0, 2.0], [0.1], [0])], -math.inf, edges_ml=(0, math.inf))
+    assert groups[0].sensitivity.value == 0.5

@@ -401,6 +401,8 @@ def _weak(
     ones = np.ones((len(p), 1))
     large = logistic_fit(ones, positive, logit, cluster)
     line = logistic_fit(np.column_stack([ones, logit]), positive, 0.0, cluster)
+    if cluster is not None and not cluster.any():
+        flags.append("one patient: intercept and slope have no interval")
     if positive.all() or not positive.any():
         flags.append("one class only: intercept, slope and scaled Brier score are not assessable")
     elif not line.converged:

@@ -371,7 +371,7 @@ def sensitivity_by_size(
     """
     marks = studies if isinstance(studies, Marks) else Marks.of(studies)
     patient = marks.study_patient[marks.lesion_study]
-    found = marks.lesion_score >= threshold
+    found = (marks.lesion_score >= threshold) & (marks.lesion_score > -math.inf)  # unmarked: minus infinity
     groups = []
     for low, high in pairwise(edges_ml):
         inside = (marks.lesion_ml >= low) & (marks.lesion_ml < high)

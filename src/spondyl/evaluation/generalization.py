@@ -179,7 +179,8 @@ class SubgroupRow(Record):
     performance : Performance
         Of the group.
     against_rest : Difference or None
-        Area of the group less that of all other cases; None where one of them has no area.
+        Area of the group less that of all other cases; None where one of them has no area, or patients have cases in
+        both, so that they are not independent.
     adjusted_p : float
         Its p value, adjusted by Holm over the whole table.
     """
@@ -261,7 +262,11 @@ def subgroups(readings: Readings, groups: Mapping[str, ArrayLike], confidence: f
         for r, p in zip(rows, adjusted, strict=True)
     )
     single = sum(r.against_rest is None for r in done)
-    flags = (f"{single} groups are not tested: they or the rest hold one class only",) if single else ()
+    flags = (
+        (f"{single} groups are not tested: one class only, or patients with cases in them and in the rest",)
+        if single
+        else ()
+    )
     return SubgroupTable(performance(readings, "all", confidence), done, flags)
 
 
@@ -277,6 +282,9 @@ def _labels(values: ArrayLike, n: int, variable: str) -> NDArray[np.str_]:
 def _against(readings: Readings, inside: NDArray[np.bool_], name: str, confidence: float) -> Difference | None:
     parts = [readings.subset(which) for which in (inside, ~inside) if which.any()]
     if len(parts) < 2 or any(p.truth.all() or not p.truth.any() for p in parts):
+        return None
+    patients = np.asarray(readings.patients)
+    if np.intersect1d(patients[inside], patients[~inside]).size:
         return None
     first, second = (roc_areas(p.truth, p.score, patients=p.patients) for p in parts)
     return compare_unpaired(first, second, confidence, (name, "rest"))

@@ -39,7 +39,7 @@ class LogisticFit:
     coefficients : ndarray of float, shape (n_terms,)
         Maximum likelihood; NaN where it does not exist.
     covariance : ndarray of float, shape (n_terms, n_terms)
-        From the information matrix, or the sandwich over clusters.
+        From the information matrix, or the sandwich over clusters; NaN with one cluster.
     converged : bool
         False where the classes are separable or a term is constant.
     """
@@ -108,6 +108,8 @@ def expit(x: Floats) -> Floats:
 
 def _meat(score: Floats, cluster: NDArray[np.intp]) -> Floats:
     n = int(cluster.max()) + 1
+    if n < 2:  # nothing varies between patients where there is one
+        return np.full((score.shape[1], score.shape[1]), np.nan)
     sums = np.stack([np.bincount(cluster, weights=column, minlength=n) for column in score.T])
     return sums @ sums.T * (n / (n - 1))
 

@@ -328,6 +328,9 @@ def compare_unpaired(
     labels = names or (first.names[0], second.names[0])
     flags = (*first.flags, *second.flags)
     method = f"{first.method}, unpaired"
+    if math.isnan(variance):
+        nan, why = math.nan, (*flags, "a class of one patient only: no interval and no test")
+        return Difference(*labels, value, nan, nan, nan, nan, nan, confidence, method, why)
     if variance <= ZERO_VARIANCE:
         return wald_difference(labels, value, variance, confidence, method, flags)
     counts = first.n_patients, second.n_patients
