@@ -9,7 +9,7 @@ from __future__ import annotations
 import base64
 import io as streams
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 from contourpy import LineType, contour_generator
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from spondyl.core import Image, Vertebra
+    from spondyl.core import Image
     from spondyl.io.views import View
 
 WINDOW_PERCENTILES = {Sequence.STIR: (2.0, 99.7), Sequence.T2FS: (2.0, 99.7), Sequence.DWI: (2.0, 99.8)}
@@ -52,14 +52,22 @@ WEBP_QUALITY = 88
 _WINDOW_SAMPLES = 200_000
 
 
-def window(image: Image, vertebrae: Iterable[Vertebra] = ()) -> tuple[float, float]:
+class Placed(Protocol):
+    """Something that has a place in the patient, such as a vertebra."""
+
+    @property
+    def centroid_lps_mm(self) -> tuple[float, float, float]:
+        """Center in LPS mm."""
+
+
+def window(image: Image, vertebrae: Iterable[Placed] = ()) -> tuple[float, float]:
     """Choose the signal shown as black and as white.
 
     Parameters
     ----------
     image : Image
         Any image.
-    vertebrae : iterable of Vertebra, optional
+    vertebrae : iterable of Placed, optional
         Where the column is; the window is fitted to its surroundings, so that coil shading does not decide it.
 
     Returns
@@ -81,7 +89,7 @@ def window(image: Image, vertebrae: Iterable[Vertebra] = ()) -> tuple[float, flo
     return dark, max(float(high), dark + 1e-6)
 
 
-def _around_column(image: Image, vertebrae: Iterable[Vertebra]) -> NDArray[np.float32]:
+def _around_column(image: Image, vertebrae: Iterable[Placed]) -> NDArray[np.float32]:
     """Signal in a box around each body, or everywhere where none is in the image."""
     margin = COLUMN_MARGIN_MM / np.asarray(image.grid.spacing_mm)
     boxes = []

@@ -171,6 +171,8 @@ class Page:
         In reading order.
     notes : tuple of str
         Closing words, besides the notice of research use.
+    compact : bool
+        Whether lines stand closer on paper, for a report that must fit its pages.
     """
 
     title: str
@@ -178,6 +180,7 @@ class Page:
     subject: str
     blocks: tuple[Block, ...]
     notes: tuple[str, ...] = ()
+    compact: bool = False
 
 
 def draw(picture: Picture) -> Figure:

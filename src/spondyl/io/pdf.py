@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import io as streams
 from functools import cache
+from itertools import zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from xml.sax.saxutils import escape
@@ -34,6 +35,12 @@ DOTS_PER_INCH = 220
 FONT, BOLD = "Spondyl", "Spondyl-Bold"
 
 CELL_PADDING_PT = 4.0
+
+LINE_PADDING, COMPACT_LINE_PADDING = 0.75, 0.3
+"""Room above and below a cell as a part of `CELL_PADDING_PT`."""
+
+LEAST_ROOM_MM = 26.0
+"""A title stands on a page with at least a few lines of what follows: this much of it, itself included."""
 
 SMALLEST_COLUMN_PT = 26.0
 """No column is squeezed below this."""
@@ -70,10 +77,10 @@ def _styles() -> dict[str, Any]:
         "quiet": ParagraphStyle("quiet", parent=body, fontSize=7.4, leading=10.2, textColor=soft),
         "title": ParagraphStyle("title", parent=body, fontName=BOLD, fontSize=16, leading=20.5, spaceAfter=7),
         "heading": ParagraphStyle(
-            "heading", parent=body, fontName=BOLD, fontSize=11, leading=14, spaceBefore=13, spaceAfter=5, keepWithNext=1
+            "heading", parent=body, fontName=BOLD, fontSize=11, leading=14, spaceBefore=13, spaceAfter=5
         ),
         "table": ParagraphStyle(
-            "table", parent=body, fontName=BOLD, fontSize=8.6, leading=11.5, spaceBefore=7, spaceAfter=2, keepWithNext=1
+            "table", parent=body, fontName=BOLD, fontSize=8.6, leading=11.5, spaceBefore=7, spaceAfter=2
         ),
         "remark": ParagraphStyle("remark", parent=body, leftIndent=9, bulletIndent=0, textColor=warm, spaceAfter=2),
         "cell": cell,
@@ -112,7 +119,7 @@ def render_pdf(page: Page) -> bytes:
     """
     from reportlab.lib.pagesizes import A4
     from reportlab.lib.units import mm
-    from reportlab.platypus import BaseDocTemplate, Frame, PageTemplate, Paragraph
+    from reportlab.platypus import BaseDocTemplate, CondPageBreak, Frame, PageTemplate, Paragraph
 
     styles = _styles()
     stream = streams.BytesIO()
@@ -123,14 +130,22 @@ def render_pdf(page: Page) -> bytes:
     frame = Frame(MARGIN_MM * mm, BOTTOM_MM * mm, WIDTH_MM * mm, height, 0, 0, 0, 0)
     document.addPageTemplates(PageTemplate(frames=[frame]))
     story = [Paragraph(escape(page.title), styles["title"])]
-    for block in page.blocks:
-        story += _flowables(block)
+    for block, following in zip_longest(page.blocks, page.blocks[1:]):
+        story += [CondPageBreak(room * mm)] if (room := _room_mm(block, following)) else []
+        story += _flowables(block, compact=page.compact)
     story += [Paragraph(escape(note), styles["quiet"]) for note in page.notes]
     document.build(story, canvasmaker=_numbered(page))
     return stream.getvalue()
 
 
-def _flowables(block: Block) -> list[Any]:
+def _room_mm(block: Block, following: Block | None) -> float:
+    """Give the room that a title needs to stand on one page with the beginning of what follows."""
+    if isinstance(block, Heading):
+        return LEAST_ROOM_MM + (following.height_mm if isinstance(following, Picture) else 0.0)
+    return LEAST_ROOM_MM if isinstance(block, Cells) and block.titled and block.table.title else 0.0
+
+
+def _flowables(block: Block, *, compact: bool) -> list[Any]:
     from reportlab.platypus import Paragraph
 
     styles = _styles()
@@ -141,7 +156,7 @@ def _flowables(block: Block) -> list[Any]:
         return [Paragraph(escape(block.text), styles[block.kind])]
     if isinstance(block, Remarks):
         return [Paragraph(escape(item), styles["remark"], bulletText="!") for item in block.items]
-    return _table(block) if isinstance(block, Cells) else [_picture(block)]
+    return _table(block, compact=compact) if isinstance(block, Cells) else [_picture(block)]
 
 
 def _picture(picture: Picture) -> Any:
@@ -157,7 +172,7 @@ def _picture(picture: Picture) -> Any:
     return KeepTogether([Spacer(1, 4), image, *caption])
 
 
-def _table(block: Cells) -> list[Any]:
+def _table(block: Cells, *, compact: bool) -> list[Any]:
     from reportlab.lib.colors import HexColor
     from reportlab.platypus import LongTable, Paragraph, Spacer
 
@@ -167,7 +182,7 @@ def _table(block: Cells) -> list[Any]:
     ]
     kinds = ["number" if r else "cell" if i else "first" for i, r in enumerate(right)]
     rows = [[Paragraph(escape(c), styles[k]) for c, k in zip(row, kinds, strict=True)] for row in table.rows]
-    line = HexColor(COLORS["line"])
+    line, above = HexColor(COLORS["line"]), CELL_PADDING_PT * (COMPACT_LINE_PADDING if compact else LINE_PADDING)
     made = LongTable([head, *rows], colWidths=_widths(table.head, table.rows), repeatRows=1, hAlign="LEFT")
     made.setStyle(
         [
@@ -176,8 +191,8 @@ def _table(block: Cells) -> list[Any]:
             ("LINEBELOW", (0, 0), (-1, -1), 0.5, line),
             ("LEFTPADDING", (0, 0), (-1, -1), 0),
             ("RIGHTPADDING", (0, 0), (-1, -1), 2 * CELL_PADDING_PT),
-            ("TOPPADDING", (0, 0), (-1, -1), CELL_PADDING_PT * 0.75),
-            ("BOTTOMPADDING", (0, 0), (-1, -1), CELL_PADDING_PT * 0.75),
+            ("TOPPADDING", (0, 0), (-1, -1), above),
+            ("BOTTOMPADDING", (0, 0), (-1, -1), above),
         ]
     )
     title = [Paragraph(escape(table.title), styles["table"])] if block.titled and table.title else []
