@@ -113,6 +113,79 @@ def classifications(
     _tell(write_evaluation(out, lambda: evaluate_classifications(table, threshold)), out)
 
 
+@evaluate.command("site", help="Evaluate on your own studies: a two-page report, failures, and a reporting table.")
+def site(
+    studies: Annotated[
+        Path, typer.Argument(metavar="STUDIES", help="Folder with one folder, zip or NIfTI file a study.")
+    ],
+    *,
+    truth: Annotated[
+        Path, typer.Option("--truth", metavar="TABLE", help="CSV with study, level and class, and what else is known.")
+    ],
+    out: Out,
+    threshold: Annotated[
+        float | None, typer.Option("--threshold", help="Probability called malignant from here; 0.5 if not given.")
+    ] = None,
+    analyses: Annotated[
+        Path | None,
+        typer.Option(
+            "--analyses",
+            metavar="DIR",
+            help="Analyses: those in it are used, missing ones made. OUT-analyses if not given.",
+        ),
+    ] = None,
+    answers: Annotated[
+        Path | None,
+        typer.Option("--answers", metavar="FILE", help="answers.toml, filled in, for the reporting table."),
+    ] = None,
+    before: Annotated[
+        Path | None, typer.Option("--before", metavar="DIR", help="An earlier evaluation, to see what changed.")
+    ] = None,
+    settings: Annotated[
+        Path | None, typer.Option("--settings", metavar="FILE", help="TOML file with settings of the analysis.")
+    ] = None,
+    threads: Annotated[
+        int | None, typer.Option("--threads", min=0, help="Processor threads; 0 takes all, the default.")
+    ] = None,
+) -> None:
+    """Evaluate on a hospital's own studies and write the report.
+
+    Parameters
+    ----------
+    studies : Path
+        The studies.
+    truth : Path
+        What is true of them.
+    out : Path
+        The result folder.
+    threshold : float, optional
+        Probability from which a vertebra is called malignant.
+    analyses : Path, optional
+        Where analyses are and are kept.
+    answers : Path, optional
+        A hospital's answers for the reporting table.
+    before : Path, optional
+        An earlier evaluation.
+    settings : Path, optional
+        Settings of the analysis.
+    threads : int, optional
+        Processor threads, over those of the settings.
+    """
+    from dataclasses import replace
+
+    from spondyl.app.console import shown_progress
+    from spondyl.app.evaluate_site import THRESHOLD, SiteChoices, evaluate_site
+    from spondyl.pipeline.settings import Settings, read_settings
+
+    chosen = read_settings(settings) if settings is not None else Settings()
+    if threads is not None:
+        chosen = replace(chosen, threads=threads)
+    choices = SiteChoices(THRESHOLD if threshold is None else threshold, analyses, answers, before, chosen)
+    with shown_progress() as progress:
+        said = evaluate_site(studies, truth, out, choices, progress)
+    _tell(said, out)
+
+
 def _tell(said: str, out: Path) -> None:
     from spondyl import RESEARCH_USE_ONLY
 

@@ -22,13 +22,15 @@ SEPARATORS = {".csv": ",", ".tsv": "\t", ".txt": "\t"}
 HDF_SUFFIX = ".h5ad"
 
 
-def read_table(path: Path) -> pd.DataFrame:
+def read_table(path: Path, *, text: bool = False) -> pd.DataFrame:
     """Read a table with one row per patient, scan or lesion.
 
     Parameters
     ----------
     path : Path
         A CSV or TSV file with a line of column names, or an AnnData file, of which ``X`` and ``obs`` are taken.
+    text : bool, optional
+        Leave the cells of a CSV or TSV file as text, so that the name ``007`` stays one.
 
     Returns
     -------
@@ -48,7 +50,7 @@ def read_table(path: Path) -> pd.DataFrame:
         msg = f"the table {path.name} was not found; check the path"
         raise InputError(msg)
     try:
-        table = _read_h5ad(path) if suffix == HDF_SUFFIX else _read_text(path, SEPARATORS[suffix])
+        table = _read_h5ad(path) if suffix == HDF_SUFFIX else _read_text(path, SEPARATORS[suffix], text=text)
     except (OSError, ValueError, KeyError) as error:
         msg = f"the table {path.name} cannot be read ({type(error).__name__}); save it again as CSV in UTF-8"
         raise InputError(msg) from error
@@ -58,13 +60,13 @@ def read_table(path: Path) -> pd.DataFrame:
     return table
 
 
-def _read_text(path: Path, separator: str) -> pd.DataFrame:
+def _read_text(path: Path, separator: str, *, text: bool) -> pd.DataFrame:
     head = pd.read_csv(path, sep=separator, header=None, nrows=1, dtype=str).iloc[0]
     twice = head[head.duplicated()].unique()
     if len(twice):  # pandas would rename them without a word
         msg = f"every column of {path.name} needs a name of its own, {', '.join(map(repr, twice[:5]))} stand twice"
         raise InputError(msg)
-    return pd.read_csv(path, sep=separator)
+    return pd.read_csv(path, sep=separator, dtype=str if text else None)
 
 
 def _read_h5ad(path: Path) -> pd.DataFrame:
