@@ -118,6 +118,21 @@ def test_single_modalities_as_published(modality, cov2, error, df):
 
 
 @pytest.mark.parametrize(
+    ("modality", "mean", "cov2", "interval"),
+    [
+        (0, 0.8970370, 0.0004775239, (0.8253461, 0.9687280)),
+        (1, 0.9408374, 0.0002015292, (0.8942155, 0.9874592)),
+    ],
+)
+def test_means_and_intervals_of_single_modalities_as_published(modality, mean, cov2, interval):
+    from scipy.special import stdtrit
+
+    variance, df = modality_variance(AREAS[modality], 0.0, cov2, Population.BOTH)
+    got, half = AREAS[modality].mean(), stdtrit(df, 0.975) * np.sqrt(variance)
+    np.testing.assert_allclose((got, got - half, got + half), (mean, *interval), atol=2e-7)
+
+
+@pytest.mark.parametrize(
     ("modality", "variance", "cov2", "error"),
     [(0, 0.0010141028, 0.0004839618, 0.02428971), (1, 0.0005904738, 0.0002041879, 0.01677632)],
 )

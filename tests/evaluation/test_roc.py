@@ -66,6 +66,12 @@ def test_published_paired_tests(pair, z, p, interval):
     assert (found.low, found.high) == pytest.approx(interval, abs=1e-13)
 
 
+def test_published_one_sided_test():
+    # pROC 1.19, tests/testthat/test-roc.test.R, alternative "greater".
+    assert ASAH.compare("wfns", "s100b").p_greater == pytest.approx(0.0135878911145941, abs=1e-12)
+    assert ASAH.compare("s100b", "wfns").p_greater == pytest.approx(1 - 0.0135878911145941, abs=1e-12)
+
+
 def test_published_interval_of_one_area():
     # pROC 1.19, tests/testthat/test-ci.auc.R.
     found = ASAH.estimate("ndka")

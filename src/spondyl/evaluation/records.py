@@ -244,6 +244,11 @@ class Difference(Record):
     method: str = ""
     flags: tuple[str, ...] = ()
 
+    @property
+    def p_greater(self) -> float:
+        """One-sided p value of the first being greater; for a statistic that is symmetric without a difference."""
+        return self.p_value / 2 if self.statistic >= 0 else 1 - self.p_value / 2
+
     def __str__(self) -> str:
         head = f"{self.first} - {self.second}"
         interval = f"{show(self.value)} ({show(self.low)} to {show(self.high)})"
