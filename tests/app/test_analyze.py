@@ -14,6 +14,7 @@ from spondyl.io.files import SetAside
 from spondyl.io.result import read_result, result_schema
 from spondyl.io.study import Study
 from spondyl.pipeline.settings import Settings, read_settings
+from spondyl.pipeline.steps import STEPS
 
 
 @pytest.fixture
@@ -23,8 +24,8 @@ def road(monkeypatch):
     monkeypatch.setattr(analyze, "read_study", lambda path, sequence_files: study)
 
     def run(case, settings, networks, progress):
-        for number, name in enumerate(("harmonize", "localize", "lesions", "classify"), start=1):
-            progress(name, number, 3)
+        for number, entry in enumerate(STEPS, start=1):
+            progress(entry.name, number, len(STEPS))
         return case
 
     monkeypatch.setattr(analyze, "run", run)
@@ -71,9 +72,9 @@ def test_no_file_holds_the_free_text_of_the_header(road, tmp_path):
 def test_progress_counts_every_part(road, tmp_path):
     told = []
     analyze_study("study", tmp_path / "out", networks={}, progress=lambda *what: told.append(what))
-    assert [name for name, _, _ in told] == ["read", "models", "harmonize", "localize", "lesions", "classify", "write"]
-    assert [number for _, number, _ in told] == list(range(1, 8))
-    assert {count for _, _, count in told} == {7}
+    assert [name for name, _, _ in told] == ["read", "models", *(entry.name for entry in STEPS), "write"]
+    assert [number for _, number, _ in told] == list(range(1, len(told) + 1))
+    assert {count for _, _, count in told} == {len(told)}
 
 
 def test_no_spine_leaves_no_result_and_keeps_an_earlier_one(road, tmp_path):

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from fake_case import PLANTED, analyzed_case
-from spondyl.core import Case, InputError, Measurement
+from spondyl.core import Case, InputError, Measurement, Score, ScoreItem
 from spondyl.io.result import (
     EMPTY_FIELDS,
     SCHEMA_VERSION,
@@ -49,7 +49,9 @@ def _undocumented(document, schema, path=""):
 
 
 def test_the_schema_documents_every_field_that_is_written():
-    case = analyzed_case().with_(scores=(Measurement("Genant grade", 1.0, "1"),))
+    item = ScoreItem("pain", "", 0.0, 3.0, "", "give pain")
+    score = Score("SINS", None, "{points}", 7.0, 12.0, code="sins", level="L3", items=(item,))
+    case = analyzed_case().with_(scores=(Measurement("length", 1.0, "mm"), score))
     assert _undocumented(_document(case), result_schema()) == []
 
 
@@ -91,7 +93,7 @@ def test_fields_of_a_newer_minor_version_are_kept(tmp_path):
         ("{", "cannot be read"),
         ("[]", "no schema_version"),
         ('{"schema_version": "1.0"}', "no schema_version"),
-        ('{"schema_version": "2.0", "research_use_only": true}', "schema 1.0 was wanted, got 2.0"),
+        ('{"schema_version": "2.0", "research_use_only": true}', "schema 1.1 was wanted, got 2.0"),
     ],
 )
 def test_what_is_no_result_is_refused_with_the_remedy(tmp_path, text, message):

@@ -11,7 +11,7 @@ from spondyl.core.errors import (
     SettingsError,
     SpondylError,
 )
-from spondyl.core.findings import Lesion, Measurement, QualityFlag, StepRecord, Vertebra
+from spondyl.core.findings import Lesion, Measurement, QualityFlag, Score, ScoreItem, StepRecord, Vertebra
 from spondyl.core.geometry import SAGITTAL, Grid, reorient
 from spondyl.core.image import Image, LabelMap, Source
 from spondyl.core.sequence import Acquisition, Sequence
@@ -32,6 +32,8 @@ __all__ = [
     "NoSpineError",
     "OutputError",
     "QualityFlag",
+    "Score",
+    "ScoreItem",
     "Sequence",
     "SettingsError",
     "Source",

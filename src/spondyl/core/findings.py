@@ -97,6 +97,71 @@ class Measurement:
     note: str = ""
 
 
+@dataclass(frozen=True)
+class ScoreItem:
+    """One item of a clinical score.
+
+    Parameters
+    ----------
+    name : str
+        The item, as the score's authors call it.
+    found : str
+        What was found, in words; empty where it is not known.
+    low, high : float
+        Fewest and most points it can have; equal where it is known.
+    source : str
+        ``"image"``, ``"form"`` or ``"derived"``; empty where it is not known.
+    note : str
+        What limits it, or what would settle it.
+    """
+
+    name: str
+    found: str
+    low: float
+    high: float
+    source: str = ""
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Score(Measurement):
+    """A clinical score: a measurement with the place it is about, its items, and the table it follows.
+
+    `value` is None where the score cannot be told to one number; `low` and `high` then say what it can be, or are None,
+    too, where nothing can be said.
+
+    Parameters
+    ----------
+    name, value, unit, low, high, method, note
+        As in `Measurement`.
+    code : str
+        Stable machine-readable name in lower_snake_case.
+    level : str or None
+        Level it is about; None for the whole patient.
+    vertebra_instance : int or None
+        That vertebra's number.
+    lesion : int or None
+        The lesion's number.
+    category : str
+        What the authors call this range; several joined by "or" where the interval spans them.
+    items : tuple of ScoreItem
+        Its items, where it has any.
+    reference : str
+        The paper.
+    verified : bool
+        False where the table was recalled and not yet checked against the paper.
+    """
+
+    code: str = ""
+    level: str | None = None
+    vertebra_instance: int | None = None
+    lesion: int | None = None
+    category: str = ""
+    items: tuple[ScoreItem, ...] = ()
+    reference: str = ""
+    verified: bool = True
+
+
 @dataclass(frozen=True, eq=False)
 class Lesion:
     """One lesion candidate.

@@ -14,6 +14,7 @@ from spondyl import RESEARCH_USE_ONLY, __version__
 from spondyl.io import wording
 from spondyl.io.panels import PICTURED_LESIONS, Pictures, level_text
 from spondyl.io.result import slice_count
+from spondyl.io.score_panels import score_section
 from spondyl.io.views import stack_axis
 
 if TYPE_CHECKING:
@@ -108,6 +109,7 @@ def render_report(
         classes=CLASSES,
         lesions=[_lesion_line(lesion, case) for lesion in case.lesions],
         pictured=PICTURED_LESIONS,
+        scores=score_section(case),
         vertebrae=[_vertebra_line(case, number) for number in range(len(case.vertebrae))],
         flags=[(wording.SEVERITY_WORDS.get(f.severity, "Note"), f) for f in _sorted_flags(case)],
         sequences=[_sequence_line(image, used="yes") for image in case.images.values()]

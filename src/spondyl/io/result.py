@@ -24,10 +24,10 @@ if TYPE_CHECKING:
     from spondyl.core import Case, Image, Lesion, Measurement, StepRecord, Vertebra
     from spondyl.io.files import SetAside
 
-SCHEMA_VERSION = "1.0"
+SCHEMA_VERSION = "1.1"
 """Version of the form written here."""
 
-SCHEMA_FILE = "result-1.0.schema.json"
+SCHEMA_FILE = "result-1.1.schema.json"
 """The published JSON Schema, in the package folder ``spondyl/io/schema``."""
 
 UNPUBLISHED_ACQUISITION = ("acquired_s", "station")

@@ -23,6 +23,7 @@ STEP_WORDS = {
     "localize": "Locating the vertebrae",
     "lesions": "Searching for lesions",
     "classify": "Classing vertebrae and lesions",
+    "scores": "Scoring",
     "dicom": "Writing the DICOM objects",
     "nifti": "Writing NIfTI files",
     "report": "Making the report",

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from spondyl.phantom.lesion_plan import PlannedLesion
     from spondyl.phantom.pathology import LesionKind
     from spondyl.phantom.vertebra import VertebraShape
 
@@ -128,7 +129,7 @@ def build_anatomy(
     region: str = "lumbar",
     spacing_mm: tuple[float, float, float] = (2.0, 1.0, 1.0),
     extent_mm: tuple[float, float, float] = (88.0, 312.0, 256.0),
-    lesions: str | Iterable[tuple[str, LesionKind]] = "mixed",
+    lesions: str | Iterable[tuple[str, LesionKind] | PlannedLesion] = "mixed",
     age_years: float | None = None,
 ) -> Anatomy:
     """Make one patient.
@@ -143,7 +144,7 @@ def build_anatomy(
         Voxel size to the left, inferior and posterior.
     extent_mm : tuple of float, optional
         Size of the field.
-    lesions : str or iterable of (str, LesionKind), optional
+    lesions : str or iterable of (str, LesionKind) or of PlannedLesion, optional
         ``"mixed"`` (all kinds, enriched), ``"malignant"``, ``"benign"``, ``"prevalence"`` (as frequent as published),
         ``"none"``, or level and kind of each lesion.
     age_years : float, optional

@@ -130,11 +130,17 @@ class PlannedLesion:
         What it is.
     span_mm : tuple of float, optional
         Edges of a radiation field (z, LPS mm).
+    scale : float, optional
+        Size relative to the one drawn; the same lesion at another time.
+    escc : str, optional
+        Wanted grade of epidural compression, over what the kind would do; empty for none.
     """
 
     level: str
     kind: LesionKind
     span_mm: tuple[float, float] = (0.0, 0.0)
+    scale: float = 1.0
+    escc: str = ""
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ import numpy as np
 
 from spondyl.core import SettingsError, Structure
 from spondyl.phantom import intradural, mimics, treatment, tumors
+from spondyl.phantom.compression import paint_compression
 from spondyl.phantom.kinds import CLASS_OF_KIND, MALIGNANT, Compartment, LesionClass, LesionKind, compartment_of
 from spondyl.phantom.lesion_plan import Plan, PlannedLesion, make_plan
 from spondyl.phantom.site import Site
@@ -77,6 +78,8 @@ class LesionTruth:
         Painted volume.
     epidural, paraspinal : bool
         Whether it grows into the canal or the soft tissue.
+    escc : str
+        Grade of epidural compression where it was planned, else empty.
     """
 
     label: int
@@ -90,12 +93,13 @@ class LesionTruth:
     volume_mm3: float
     epidural: bool
     paraspinal: bool
+    escc: str = ""
 
 
 def plan_lesions(
     rng: np.random.Generator,
     hosts: list[VertebraShape],
-    lesions: str | Iterable[tuple[str, LesionKind]],
+    lesions: str | Iterable[tuple[str, LesionKind] | PlannedLesion],
     person: Person,
 ) -> Plan:
     """Draw a patient's lesions, or take those asked for.
@@ -106,7 +110,7 @@ def plan_lesions(
         Source of all variation.
     hosts : list of VertebraShape
         Vertebrae in the field of view, from below upward.
-    lesions : str or iterable of (str, LesionKind)
+    lesions : str or iterable of (str, LesionKind) or of PlannedLesion
         A mix, as in `build_anatomy`, or level and kind of each lesion.
     person : Person
         Age and sex.
@@ -125,13 +129,16 @@ def plan_lesions(
         return make_plan(rng, hosts, lesions, person)
     at = {s.level: s for s in hosts}
     planned = []
-    for level, kind in lesions:
+    for lesion in lesions:
+        asked = lesion if isinstance(lesion, PlannedLesion) else PlannedLesion(*lesion)
+        level, kind = asked.level, asked.kind
         if level not in at or kind not in set(LesionKind):
             seen = ", ".join(s.level for s in hosts[::-1])
             msg = f"a lesion needs a level in the field of view ({seen}) and a LesionKind, got {level!r} and {kind!r}"
             raise SettingsError(msg)
         z, half = float(at[level].center_lps_mm[2]), 0.75 * at[level].height_mm
-        planned.append(PlannedLesion(level, LesionKind(kind), (z - half, z + half)))
+        span = asked.span_mm if any(asked.span_mm) else (z - half, z + half)
+        planned.append(replace(asked, kind=LesionKind(kind), span_mm=span))
     if len(planned) > MAX_LESIONS:
         msg = f"a patient has at most {MAX_LESIONS} lesions, got {len(planned)}"
         raise SettingsError(msg)
@@ -196,31 +203,37 @@ def paint_lesions(
     metal, *streams = rng.spawn(1 + len(plan.lesions))
     treatment.paint_hardware(metal, canvas, at, plan.hardware)
     below = {upper.level: lower for lower, upper in pairwise(shapes)}
+    painted_as: dict[int, str] = {}
     for label, (lesion, stream) in enumerate(zip(plan.lesions, streams, strict=True), start=1):
         site = Site.around(stream, canvas, at[lesion.level], numbers[lesion.level], label)
         if site is None:
             continue
+        site.scale = lesion.scale
         lower = below.get(lesion.level)
         partner = None if lower is None else Site.around(stream, canvas, lower, numbers[lower.level], label)
-        _paint(lesion, site, partner)
+        painted_as[label] = _paint(lesion, site, partner)
     # A lesion may miss the grid or lie under later ones: only now is it known what each of them covers.
     visible = np.unique(canvas.lesion[canvas.lesion > 0]).tolist()
     relabel = np.zeros(len(plan.lesions) + 1, np.uint8)
     relabel[visible] = np.arange(1, len(visible) + 1)
     canvas.lesion[:] = relabel[canvas.lesion]
-    painted = [plan.lesions[number - 1] for number in visible]
+    painted = [replace(plan.lesions[number - 1], escc=painted_as[number]) for number in visible]
     return tuple(
         _measure(canvas, label, lesion, numbers[lesion.level]) for label, lesion in enumerate(painted, start=1)
     )
 
 
-def _paint(lesion: PlannedLesion, site: Site, below: Site | None) -> None:
+def _paint(lesion: PlannedLesion, site: Site, below: Site | None) -> str:
+    """Paint a lesion and give its grade of epidural compression where one was planned."""
+    if lesion.escc:
+        return paint_compression(site, lesion.escc)
     if lesion.kind is LesionKind.RADIATION:
         treatment.paint_radiation(site, lesion.span_mm)
     elif lesion.kind in _ACROSS_DISCS:
         _ACROSS_DISCS[lesion.kind](site, below)
     else:
         _PAINTERS[lesion.kind](site)
+    return ""
 
 
 def _measure(canvas: Canvas, label: int, lesion: PlannedLesion, instance: int) -> LesionTruth:
@@ -244,6 +257,7 @@ def _measure(canvas: Canvas, label: int, lesion: PlannedLesion, instance: int) -
         volume_mm3=len(structure) * voxel,
         epidural=bool(in_canal > EPIDURAL_MM3) and compartment not in _INSIDE_DURA,
         paraspinal=bool((structure == Structure.BACKGROUND).sum() * voxel > PARASPINAL_MM3),
+        escc=lesion.escc,
     )
 
 

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from spondyl.phantom.anatomy import Anatomy
     from spondyl.phantom.arrays import Array
     from spondyl.phantom.kinds import LesionKind
+    from spondyl.phantom.lesion_plan import PlannedLesion
     from spondyl.phantom.placement import Landmarks
     from spondyl.phantom.protocol import Protocol
     from spondyl.phantom.relaxation import TissueParameters
@@ -134,7 +135,7 @@ def simulate_patient(
     sequences: Iterable[Sequence] = LUMBAR_SEQUENCES,
     vendor: str | None = None,
     field_strength_t: float | None = None,
-    lesions: str | Iterable[tuple[str, LesionKind]] = "mixed",
+    lesions: str | Iterable[tuple[str, LesionKind] | PlannedLesion] = "mixed",
     settings: PatientSettings | None = None,
 ) -> SyntheticPatient:
     """Draw a patient and take the images of one study.
@@ -151,7 +152,7 @@ def simulate_patient(
         A vendor family; drawn where it is None.
     field_strength_t : float, optional
         Field strength in tesla; drawn where it is None.
-    lesions : str or iterable of (str, LesionKind), optional
+    lesions : str or iterable of (str, LesionKind) or of PlannedLesion, optional
         As in `build_anatomy`.
     settings : PatientSettings, optional
         What is rarely changed.

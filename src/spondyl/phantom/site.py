@@ -50,6 +50,8 @@ class Site:
         The part of the grid around it.
     v, u, w : ndarray
         Coordinates of the box: to the left, to posterior, upward, in mm.
+    scale : float
+        Size of lumps relative to the one drawn: the same lesion at another time.
     """
 
     rng: np.random.Generator
@@ -61,6 +63,7 @@ class Site:
     v: Field
     u: Field
     w: Field
+    scale: float = 1.0
 
     @classmethod
     def around(
@@ -170,7 +173,7 @@ class Site:
         center_mm : tuple of float
             Its center (v, u, w).
         radius_mm : float
-            Its mean radius.
+            Its mean radius, before `scale`.
         lumps : float, optional
             Standard deviation of the radius, relative.
 
@@ -182,7 +185,8 @@ class Site:
         stretch = np.exp(self.rng.normal(0, 0.2, 3)).astype(np.float32)
         offsets = zip((self.v, self.u, self.w), center_mm, stretch, strict=True)
         r = np.sqrt(sum(((x - np.float32(c)) * s) ** 2 for x, c, s in offsets))
-        return (r - radius_mm * (1 + lumps * self.noise(max(3.0, radius_mm * 0.8)))).astype(np.float32)
+        lumpy = 1 + lumps * self.noise(max(3.0, radius_mm * 0.8))
+        return (r - radius_mm * self.scale * lumpy).astype(np.float32)
 
     def mark(self, where: NDArray[np.bool_], tissue: int, *, label: bool = True) -> None:
         """Paint voxels as part of the lesion.

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from spondyl.core import SettingsError
 from spondyl.harmonize.step import HarmonizeSettings
 from spondyl.lesions.classify import ClassifySettings
+from spondyl.lesions.scores import ScoreSettings
 from spondyl.lesions.step import LesionSettings
 from spondyl.localize.step import LocalizeSettings
 
@@ -50,6 +51,8 @@ class Settings:
         Settings of the third step: lesion candidates.
     classify : ClassifySettings
         Settings of the fourth step: classes of vertebrae and lesions.
+    scores : ScoreSettings
+        Settings of the fifth step: clinical scores.
 
     Raises
     ------
@@ -66,6 +69,7 @@ class Settings:
     localize: LocalizeSettings = field(default_factory=LocalizeSettings)
     lesions: LesionSettings = field(default_factory=LesionSettings)
     classify: ClassifySettings = field(default_factory=ClassifySettings)
+    scores: ScoreSettings = field(default_factory=ScoreSettings)
 
     def __post_init__(self) -> None:
         if self.threads < 0:

@@ -12,6 +12,7 @@ from spondyl import __version__
 from spondyl.core import Case, ModelError
 from spondyl.harmonize.step import harmonize
 from spondyl.lesions.classify import classify_findings
+from spondyl.lesions.scores import score_findings
 from spondyl.lesions.step import find_lesions
 from spondyl.localize.step import localize
 
@@ -161,5 +162,6 @@ STEPS: tuple[StepEntry, ...] = (
         dict(zip(("context", "resnet", "densenet"), CLASSIFIERS, strict=True)),
         optional=True,
     ),
+    StepEntry("scores", score_findings, optional=True),
 )
 """The steps in their order."""
