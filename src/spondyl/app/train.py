@@ -28,7 +28,7 @@ def _root() -> None:
     """Train networks on your own annotated images. Needs the extra `train`."""
 
 
-@train.command("segmentation", help="Train the network that outlines the spine, and measure it by patient.")
+@train.command("segmentation", help="Train a network that outlines the spine or lesions, and measure it by patient.")
 def segmentation(  # noqa: PLR0913 - every option is an argument
     *,
     data: Annotated[
@@ -36,8 +36,13 @@ def segmentation(  # noqa: PLR0913 - every option is an argument
     ],
     out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Folder of the run; a run in it goes on.")],
     start: Annotated[
-        str, typer.Option("--from", metavar="NAME|FILE", help=f"Weights to start from; {NOTHING} for random ones.")
-    ] = "spine",
+        str,
+        typer.Option(
+            "--from",
+            metavar="NAME|FILE",
+            help=f"Weights to start from, {NOTHING} for random ones; those of the package if not given.",
+        ),
+    ] = "",
     name: Annotated[str, typer.Option("--name", help="Name of the model.")] = "mine",
     folds: Annotated[int, typer.Option("--folds", min=0, help="Folds of the cross-validation by patient.")] = 5,
     final: Annotated[bool, typer.Option(help="Train on all images after the folds.")] = True,
@@ -57,7 +62,7 @@ def segmentation(  # noqa: PLR0913 - every option is an argument
     nodes: Annotated[int, typer.Option("--nodes", min=1, help="Machines that train together.")] = 1,
     preset: Annotated[str, typer.Option("--preset", help="Size of a new network: standard or tiny.")] = "standard",
 ) -> None:
-    """Train the network that outlines the spine, measure it by patient, and write it with its card.
+    """Train a network that outlines the spine or its lesions, measure it by patient, and write it with its card.
 
     Parameters
     ----------
@@ -107,8 +112,38 @@ def segmentation(  # noqa: PLR0913 - every option is an argument
         preset=preset,
     )
     _show_progress()
-    card = train_on_images(annotated_volumes(data), out, settings, origin=origin_of(start), name=name)
+    if _of_lesions(data):
+        card = _train_lesions(data, out, settings, start, name)
+    else:
+        card = train_on_images(annotated_volumes(data), out, settings, origin=origin_of(start or "spine"), name=name)
     typer.echo(f"model: {card}")
+
+
+def _of_lesions(data: Path) -> bool:
+    """Say whether the labels mean lesions, and refuse a mixture."""
+    from spondyl.core import InputError
+    from spondyl.io.annotated import list_annotated
+
+    (names_lesions,) = _needed("own_lesions", "names_lesions")
+    said = [names_lesions(row.meaning) for row in list_annotated(data)]
+    if any(said) != all(said):
+        number = said.index(not said[0]) + 1
+        msg = f"image {number} of the data outlines something else than image 1: train spine and lesions apart"
+        raise InputError(msg)
+    return all(said)
+
+
+def _train_lesions(data: Path, out: Path, settings: FinetuneSettings, start: str, name: str) -> Path:
+    from spondyl.app.train_lesions import studies_with_lesions
+    from spondyl.io.annotated import list_annotated
+    from spondyl.pipeline.settings import Settings
+
+    (train_on_images,) = _needed("finetune", "train_on_images")
+    (task,) = _needed("own_lesions", "LESION_TASK")
+    origin = origin_of(start or "lesions")
+    studies = studies_with_lesions(list_annotated(data), out / "studies", Settings())
+    card: Path = train_on_images(studies, out, settings, origin=origin, name=name, task=task)
+    return card
 
 
 Classes = Annotated[

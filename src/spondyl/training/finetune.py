@@ -1,4 +1,7 @@
-"""Train the network that outlines the spine on annotated images of real patients, and measure it by patient."""
+"""Train a network on annotated images of real patients, and measure it by patient.
+
+What is outlined, the spine or its lesions, is a `Task`; folds, runs that go on, figures and cards are the same.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,7 @@ import csv
 import json
 import logging
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import numpy as np
 import torch
@@ -26,10 +29,11 @@ from spondyl.training.transfer import freeze, load_weights, unet_sizes
 from spondyl.training.volumes import VolumePatches
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
+    from torch.utils.data import IterableDataset
 
     from spondyl.training.loop import Objective
     from spondyl.training.volumes import WorkingVolume
@@ -151,15 +155,68 @@ def new_network(origin: Origin, settings: FinetuneSettings) -> SpineUNet:
     return network
 
 
+class Example(Protocol):
+    """What is trained on: an image or a study."""
+
+    @property
+    def number(self) -> int:
+        """Its place in the data set."""
+
+    @property
+    def patient(self) -> str:
+        """Whose it is; never written."""
+
+
+@dataclass(frozen=True)
+class Task:
+    """What a network learns to outline.
+
+    Parameters
+    ----------
+    noun : str
+        What the examples are, for the card.
+    network : callable
+        Gives the network with its first weights, of an `Origin` and settings.
+    patches : callable
+        Gives an endless stream of patches, of examples, a seed and a start.
+    objective : callable
+        Gives what is minimized, of the network at the start, or None where nothing is kept, and of the weight of
+        keeping it.
+    score : callable
+        Measures a network on an example: one row of figures for each thing outlined.
+    write : callable
+        Writes graph and card.
+    outlined : callable
+        Names what is outlined on an example.
+    limits : callable
+        Gives what the card must say of examples and origin besides `OWN_LIMITS`.
+    """
+
+    noun: str
+    network: Callable[[Origin, FinetuneSettings], torch.nn.Module]
+    patches: Callable[[Sequence[Any], int, int], IterableDataset]
+    objective: Callable[[torch.nn.Module | None, float], Objective]
+    score: Callable[[torch.nn.Module, Any], list[dict[str, Any]]]
+    write: Callable[..., Path]
+    outlined: Callable[[Any], set[str]]
+    limits: Callable[[Sequence[Any], Origin], list[str]]
+
+
 def train_on_images(
-    volumes: Sequence[WorkingVolume], out: Path, settings: FinetuneSettings, *, origin: Origin, name: str
+    volumes: Sequence[Example],
+    out: Path,
+    settings: FinetuneSettings,
+    *,
+    origin: Origin,
+    name: str,
+    task: Task | None = None,
 ) -> Path:
     """Cross-validate by patient, then train on all images; what is finished is kept.
 
     Parameters
     ----------
-    volumes : sequence of WorkingVolume
-        The images.
+    volumes : sequence of Example
+        The images, or studies.
     out : Path
         Holds ``fold-1`` and so on, ``final``, ``metrics.json`` and ``metrics.csv`` afterward.
     settings : FinetuneSettings
@@ -168,6 +225,8 @@ def train_on_images(
         Where networks start.
     name : str
         Of the models.
+    task : Task, optional
+        What is learnt; outlines of the spine by default.
 
     Returns
     -------
@@ -179,20 +238,22 @@ def train_on_images(
     InputError
         If there are too few patients for the folds.
     """
+    task = task or SPINE_TASK
     cards, rows = [], []
     for number, tested in enumerate(patient_folds([v.patient for v in volumes], settings.folds, settings.seed), 1):
         seen = [v for i, v in enumerate(volumes) if i not in tested]
         held = [volumes[i] for i in tested]
         run = Run(f"fold-{number}", seen, held)
-        cards.append(train_once(run, out, settings, origin=origin, name=name))
+        cards.append(train_once(run, out, settings, origin=origin, name=name, task=task))
         rows += [{"fold": number, **row} for row in _rows(out / run.name)]
     if rows and is_main_process():
         _write_metrics(out, rows)
     if settings.final:
         n_patients = len({v.patient for v in volumes})
-        data = f"{settings.folds}-fold cross-validation by patient: {len(volumes)} images of {n_patients} patients"
-        measured = {"data": data, **_means(rows)} if rows else None
-        cards.insert(0, train_once(Run("final", volumes, [], measured), out, settings, origin=origin, name=name))
+        of = f"{len(volumes)} {task.noun} of {n_patients} patients"
+        measured = {"data": f"{settings.folds}-fold cross-validation by patient: {of}", **_means(rows)}
+        run = Run("final", volumes, [], measured if rows else None)
+        cards.insert(0, train_once(run, out, settings, origin=origin, name=name, task=task))
     return cards[0]
 
 
@@ -203,19 +264,21 @@ class Run(NamedTuple):
     ----------
     name : str
         Of its folder.
-    seen, held : sequence of WorkingVolume
+    seen, held : sequence of Example
         Images to train on and to measure on.
     measured : mapping, optional
         Figures for the card where nothing is held back.
     """
 
     name: str
-    seen: Sequence[WorkingVolume]
-    held: Sequence[WorkingVolume]
+    seen: Sequence[Example]
+    held: Sequence[Example]
     measured: Mapping[str, Any] | None = None
 
 
-def train_once(run: Run, out: Path, settings: FinetuneSettings, *, origin: Origin, name: str) -> Path:
+def train_once(
+    run: Run, out: Path, settings: FinetuneSettings, *, origin: Origin, name: str, task: Task | None = None
+) -> Path:
     """Train, measure and export one network; what is finished is kept.
 
     Parameters
@@ -230,6 +293,8 @@ def train_once(run: Run, out: Path, settings: FinetuneSettings, *, origin: Origi
         Where the network starts.
     name : str
         Of the model.
+    task : Task, optional
+        What is learnt; outlines of the spine by default.
 
     Returns
     -------
@@ -241,23 +306,24 @@ def train_once(run: Run, out: Path, settings: FinetuneSettings, *, origin: Origi
     if card.exists() and _finished(folder, settings):
         _log.info("%s is finished already", run.name)
         return card
-    network = new_network(origin, settings)
-    objective = _objective(network if origin.weights is not None and settings.keep else None, settings.keep)
-    stream = lambda start: VolumePatches(run.seen, settings.seed, start)  # noqa: E731
+    task = task or SPINE_TASK
+    network = task.network(origin, settings)
+    objective = task.objective(network if origin.weights is not None and settings.keep else None, settings.keep)
+    stream = lambda start: task.patches(run.seen, settings.seed, start)  # noqa: E731
     checkpoint = fit(network, stream, objective, folder, settings)
     if not is_main_process():
         return card
-    best, state = load_average(checkpoint, new_network(origin, settings))
-    rows = [row for volume in run.held for row in score_volume(best, volume)]
-    measured = {"data": f"{len(run.held)} images of patients kept aside", **_means(rows)} if rows else run.measured
+    best, state = load_average(checkpoint, task.network(origin, settings))
+    rows = [row for example in run.held for row in task.score(best, example)]
+    measured = {"data": f"{len(run.held)} {task.noun} of patients kept aside", **_means(rows)} if rows else run.measured
     training = {
-        "data": f"{len(run.seen)} annotated images of {len({v.patient for v in run.seen})} patients",
+        "data": f"{len(run.seen)} annotated {task.noun} of {len({v.patient for v in run.seen})} patients",
         "start": origin.name,
-        "outlined": sorted({n for v in run.seen for n in _outlined(v)}),
+        "outlined": sorted({n for v in run.seen for n in task.outlined(v)}),
         **run_facts(checkpoint, best, state),
     }
-    limits = [*OWN_LIMITS, *_limits_of(run.seen, origin)]
-    write_spine_model(best, folder, name=name, version="1", training=training, limits=limits, measured=measured)
+    limits = [*OWN_LIMITS, *task.limits(run.seen, origin)]
+    task.write(best, folder, name=name, version="1", training=training, limits=limits, measured=measured)
     (folder / METRICS_FILE).write_text(json.dumps({"settings": asdict(settings), "images": rows}, indent=1))
     return card
 
@@ -365,10 +431,11 @@ def _rows(folder: Path) -> list[dict[str, Any]]:
 
 
 def _means(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """Mean Dice of each structure over images."""
+    """Mean Dice of each structure over images; where there was nothing to outline there is none."""
     by_name: dict[str, list[float]] = {}
     for row in rows:
-        by_name.setdefault(row["structures"], []).append(row["dice"])
+        if row["dice"] is not None:
+            by_name.setdefault(row["structures"], []).append(row["dice"])
     return {"dice_mean": {name: round(float(np.mean(values)), 4) for name, values in sorted(by_name.items())}}
 
 
@@ -378,3 +445,16 @@ def _write_metrics(out: Path, rows: Sequence[Mapping[str, Any]]) -> None:
         writer.writeheader()
         writer.writerows(rows)
     (out / METRICS_FILE).write_text(json.dumps({**_means(rows), "images": list(rows)}, indent=1), encoding="utf-8")
+
+
+SPINE_TASK = Task(
+    "images",
+    new_network,
+    VolumePatches,
+    _objective,
+    score_volume,
+    write_spine_model,
+    _outlined,
+    _limits_of,
+)
+"""Outlines of the spine on single images."""

@@ -10,12 +10,12 @@ from spondyl.models.study_inputs import SHAPE_CHANNELS, Slot
 from spondyl.training.anatomies import list_anatomies
 from spondyl.training.export import export_onnx, load_average
 from spondyl.training.loop import SETTINGS_FILE
-from spondyl.training.networks import LesionUNet
+from spondyl.training.networks import LesionUNet, ThickSliceUNet
 from spondyl.training.render import IN_PLANE_MM, SLICE_MM
 from spondyl.training.tables import toml_text
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
 TASK = (
@@ -66,11 +66,44 @@ def write_lesion_model(
     graph = folder / "lesions.onnx"
     digest = export_onnx(trained, graph)  # type: ignore[arg-type]
     seeds = [int(p.stem) for p in list_anatomies(anatomies)]
+    table = lesion_card("lesions", "1", graph, digest)
+    table["training"] = {
+        "data": "synthetic patients of spondyl.phantom alone; no real image was seen",
+        "anatomies": len(seeds),
+        "seeds": [min(seeds), max(seeds)],
+        "steps": int(state["step"]),
+        "hours": round(float(state["seconds"]) / 3600, 2),
+        "parameters": sum(p.numel() for p in trained.parameters()),
+        "settings": tomllib.loads((checkpoint.parent / SETTINGS_FILE).read_text(encoding="utf-8")),
+        "notes": dict(notes or {}),
+    }
+    card = folder / "lesions.toml"
+    card.write_text(toml_text(table), encoding="utf-8")
+    return card
+
+
+def lesion_card(name: str, version: str, graph: Path, digest: str) -> dict[str, Any]:
+    """Give what the cards of all lesion networks say.
+
+    Parameters
+    ----------
+    name, version : str
+        Of the model.
+    graph : Path
+        Its file, beside the card.
+    digest : str
+        SHA-256 of it.
+
+    Returns
+    -------
+    dict
+        The card without its training.
+    """
     shapes = ["share of " + " and ".join(s.name.lower() for s in group) for group in SHAPE_CHANNELS]
-    table = {
+    return {
         "card_version": CARD_VERSION,
         "limits": LIMITS,
-        "model": {"name": "lesions", "version": "1", "task": TASK, "weights": graph.name, "sha256": digest},
+        "model": {"name": name, "version": version, "task": TASK, "weights": graph.name, "sha256": digest},
         "input": {
             "channels": [*(s.value for s in Slot), *shapes, "slots given, and medians of marrow, discs and canal"],
             "spacing_mm": [sum(SLICE_MM) / 2, IN_PLANE_MM, IN_PLANE_MM],
@@ -78,17 +111,45 @@ def write_lesion_model(
             "multiple": list(LesionUNet.multiple),
         },
         "output": {"structures": [], "lesion_classes": list(LESION_CLASSES)},
-        "training": {
-            "data": "synthetic patients of spondyl.phantom alone; no real image was seen",
-            "anatomies": len(seeds),
-            "seeds": [min(seeds), max(seeds)],
-            "steps": int(state["step"]),
-            "hours": round(float(state["seconds"]) / 3600, 2),
-            "parameters": sum(p.numel() for p in trained.parameters()),
-            "settings": tomllib.loads((checkpoint.parent / SETTINGS_FILE).read_text(encoding="utf-8")),
-            "notes": dict(notes or {}),
-        },
     }
-    card = folder / "lesions.toml"
+
+
+def write_own_lesion_model(
+    network: ThickSliceUNet,
+    folder: Path,
+    *,
+    name: str,
+    version: str,
+    training: Mapping[str, Any],
+    limits: Sequence[str],
+    measured: Mapping[str, Any] | None = None,
+) -> Path:
+    """Write a lesion network that was trained on annotated studies, as a graph with its card.
+
+    Parameters
+    ----------
+    network : ThickSliceUNet
+        In evaluation mode.
+    folder : Path
+        Where card and graph are written.
+    name, version : str
+        Of the model.
+    training : mapping
+        What it was trained on, and how.
+    limits : sequence of str
+        What it must not be used for.
+    measured : mapping, optional
+        Figures, and the data they were measured on.
+
+    Returns
+    -------
+    Path
+        The card.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    graph = folder / f"{name}.onnx"
+    table = lesion_card(name, version, graph, export_onnx(network, graph))
+    table |= {"training": training, "limits": list(limits)} | ({"measured": measured} if measured else {})
+    card = folder / f"{name}.toml"
     card.write_text(toml_text(table), encoding="utf-8")
     return card

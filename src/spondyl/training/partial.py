@@ -135,10 +135,10 @@ def marginal_loss(logits: Tensor, target: Tensor) -> Tensor:
 
     Parameters
     ----------
-    logits : Tensor, shape (batch, 9, ...)
-        Network output.
+    logits : Tensor, shape (batch, n_classes, ...)
+        Network output; the first class is what is not outlined.
     target : Tensor of int64, shape (batch, ...)
-        What each voxel may be, as `allowed` gives it.
+        What each voxel may be, one bit a class, as `allowed` gives it for structures.
 
     Returns
     -------
@@ -151,18 +151,19 @@ def marginal_loss(logits: Tensor, target: Tensor) -> Tensor:
     Analysis 70:101979, doi 10.1016/j.media.2021.101979.
     """
     probabilities = logits.float().softmax(1)
-    inside = _bits(target)
-    known = target != EVERYTHING
+    n_classes = probabilities.shape[1]
+    inside = _bits(target, n_classes)
+    known = target != (1 << n_classes) - 1
     covered = (probabilities * inside).sum(1).clamp_min(MIN_PROBABILITY)
     entropy = -(covered.log() * known).sum() / known.sum().clamp_min(1)
     losses = [
-        _dice_loss(probabilities, target, int(number)) for number in target.unique() if _is_foreground(int(number))
+        label_loss(probabilities, target, int(number)) for number in target.unique() if _is_foreground(int(number))
     ]
     return entropy + torch.stack(losses).mean() if losses else entropy
 
 
-def _bits(target: Tensor) -> Tensor:
-    bits = torch.arange(len(Structure), device=target.device).reshape(1, -1, *[1] * (target.ndim - 1))
+def _bits(target: Tensor, n_classes: int) -> Tensor:
+    bits = torch.arange(n_classes, device=target.device).reshape(1, -1, *[1] * (target.ndim - 1))
     return target[:, None] >> bits & 1
 
 
@@ -170,11 +171,26 @@ def _is_foreground(number: int) -> bool:
     return not number & (1 << int(Structure.BACKGROUND))
 
 
-def _dice_loss(probabilities: Tensor, target: Tensor, number: int) -> Tensor:
-    """One minus the soft Dice of one label, over the voxels that are surely inside or surely outside it."""
+def label_loss(probabilities: Tensor, target: Tensor, number: int) -> Tensor:
+    """Give one minus the soft Dice of one label, over the voxels that are surely inside or surely outside it.
+
+    Parameters
+    ----------
+    probabilities : Tensor, shape (batch, n_classes, ...)
+        Of each class.
+    target : Tensor of int64, shape (batch, ...)
+        What each voxel may be.
+    number : int
+        The classes that the label joins, one bit each.
+
+    Returns
+    -------
+    Tensor, scalar
+        The loss.
+    """
     within, outside = target & ~number == 0, target & number == 0
     counted = within | outside
-    members = [int(s) for s in structures_of(number)]
+    members = [c for c in range(probabilities.shape[1]) if number >> c & 1]
     p = probabilities[:, members].sum(1) * counted
     both = (p * within).sum()
     return 1 - (2 * both + DICE_SMOOTHING_VOXELS) / (p.sum() + within.sum() + DICE_SMOOTHING_VOXELS)
@@ -187,7 +203,7 @@ def keeping_loss(logits: Tensor, teacher: Tensor, target: Tensor) -> Tensor:
 
     Parameters
     ----------
-    logits, teacher : Tensor, shape (batch, 9, ...)
+    logits, teacher : Tensor, shape (batch, n_classes, ...)
         Output of the network, and of the one it started from.
     target : Tensor of int64, shape (batch, ...)
         What each voxel may be, as `allowed` gives it.
@@ -201,7 +217,7 @@ def keeping_loss(logits: Tensor, teacher: Tensor, target: Tensor) -> Tensor:
     ----------
     Li and Hoiem 2018, Learning without forgetting, IEEE TPAMI 40:2935, doi 10.1109/TPAMI.2017.2773081.
     """
-    closed = (1 - _bits(target)).bool()
+    closed = (1 - _bits(target, logits.shape[1])).bool()
     own = functional.log_softmax(logits.float().masked_fill(closed, -torch.inf), 1)
     old = functional.log_softmax(teacher.float().masked_fill(closed, -torch.inf), 1)
     share = old.exp()
