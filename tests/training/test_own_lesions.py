@@ -9,131 +9,28 @@ import numpy as np
 import pytest
 import torch
 
-from spondyl.core import Grid, InputError, LabelMap, ModelError, Sequence
+from fake_lesion_studies import SHAPE, STUDIES, study
+from spondyl.core import ModelError
 from spondyl.io.weights import load_network, read_card
-from spondyl.models.study import Study
-from spondyl.models.study_inputs import N_CHANNELS, N_FACTS, Slot
-from spondyl.training import own_lesions
+from spondyl.models.study_inputs import N_CHANNELS, N_FACTS
+from spondyl.training import lesion_studies
 from spondyl.training.finetune import FinetuneSettings, Origin, train_on_images
+from spondyl.training.lesion_studies import LESION, NORMAL, WorkingStudy
 from spondyl.training.networks import LesionUNet, SpineUNet
-from spondyl.training.own_lesions import (
-    BENIGN,
-    LESION,
-    LESION_TASK,
-    MALIGNANT,
-    NORMAL,
-    UNKNOWN,
-    WorkingStudy,
-    draw_study_patch,
-    lesion_objective,
-    names_lesions,
-    new_lesion_network,
-    prepare_study,
-    read_lesion_meanings,
-    score_study,
-)
+from spondyl.training.own_lesions import LESION_TASK, lesion_objective, new_lesion_network, score_study
 
 pytest.importorskip("onnx")
 
 SETTINGS = FinetuneSettings(
     steps=2, batch_size=1, workers=0, precision="32-true", folds=2, preset="tiny", learning_rate=1e-3
 )
-SHAPE = (8, 64, 64)
-GIVEN = (Slot.T1, Slot.FLUID)
-
-
-def _study(shape=SHAPE):
-    rng = np.random.default_rng(3)
-    channels, facts = np.zeros((N_CHANNELS, *shape), np.float32), np.zeros(N_FACTS, np.float32)
-    table = facts.reshape(len(Slot), -1)
-    for slot in GIVEN:
-        channels[list(Slot).index(slot)] = rng.normal(0, 0.3, shape)
-        table[list(Slot).index(slot)] = (1, 0.1, -0.2, 0.4)
-    channels[len(Slot), 2:6, 8:56, 16:48] = 1  # bodies
-    grid = Grid(shape, np.diag([4.0, 1.25, 1.25, 1.0]))
-    return Study(grid, channels, facts, GIVEN, (Sequence.T1, Sequence.STIR))
-
-
-def _working(number, patient, kind=MALIGNANT):
-    study, target = _study(), np.full(SHAPE, NORMAL, np.int16)
-    target[3:5, 20:32, 20:32] = kind
-    channels = study.channels.copy()
-    channels[list(Slot).index(Slot.FLUID)] += 3 * (target == kind)
-    return WorkingStudy(number, patient, channels.astype(np.float16), study.facts, target, (4.0, 1.25, 1.25))
-
-
-STUDIES = [_working(1, "Zwicky"), _working(2, "Zwicky", BENIGN), _working(3, "Quandt", LESION)]
 
 
 @pytest.fixture(autouse=True, scope="module")
 def _small_patches():
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(own_lesions, "PATCH_SHAPE", (4, 64, 64))
+        patch.setattr(lesion_studies, "PATCH_SHAPE", (4, 64, 64))
         yield
-
-
-def test_words_for_lesions_are_told_from_words_for_the_spine():
-    assert names_lesions({"1": "Malignant"})
-    assert not names_lesions({"1": "body", "0": "ignored"})
-    assert read_lesion_meanings({"01": "benign", "*": "lesion"}) == {"0": NORMAL, "1": BENIGN, "*": LESION}
-    assert read_lesion_meanings({"0": "ignored", "2": "malignant"}) == {"0": UNKNOWN, "2": MALIGNANT}
-    for words in ({"1": "body", "2": "malignant"}, {"x": "malignant"}):
-        with pytest.raises(InputError, match="lesions wants values"):
-            read_lesion_meanings(words)
-
-
-def test_outlines_of_another_orientation_land_where_they_were_drawn():
-    study = _study()
-    labels = np.zeros(SHAPE, np.uint16)
-    labels[3:5, 20:32, 20:32] = 7
-    flipped = np.diag([-4.0, 1.25, 1.25, 1.0])
-    flipped[0, 3] = 4.0 * (SHAPE[0] - 1)
-    made = prepare_study(1, "p", study, LabelMap(labels[::-1].copy(), Grid(SHAPE, flipped)), {"0": NORMAL, "*": LESION})
-    assert (made.target[3:5, 20:32, 20:32] == LESION).all()
-    assert (made.target == LESION).sum() == 2 * 12 * 12
-    assert made.target[4, 40, 30] == NORMAL
-
-
-def test_far_from_the_spine_and_outside_the_outlined_image_nothing_is_known():
-    study = _study((8, 64, 96))
-    short = Grid((8, 40, 96), study.grid.affine)
-    made = prepare_study(1, "p", study, LabelMap(np.zeros(short.shape, np.uint16), short), {"0": NORMAL})
-    assert (made.target[:, 45:] == UNKNOWN).all()
-    assert (made.target[:, :30, 80:] == UNKNOWN).all()  # more than the reach behind the bodies
-    assert made.target[4, 20, 30] == NORMAL
-
-
-def test_labels_that_do_not_fit_are_told():
-    labels = np.zeros(SHAPE, np.uint16)
-    labels[0, 0, 0] = 3
-    with pytest.raises(InputError, match="value 3 in the labels of study 5"):
-        prepare_study(5, "p", _study(), LabelMap(labels, _study().grid), {"0": NORMAL, "1": LESION})
-    away = _study().grid.affine.copy()
-    away[:3, 3] = 1000
-    with pytest.raises(InputError, match="outside the spine"):
-        prepare_study(5, "p", _study(), LabelMap(labels, Grid(SHAPE, away)), {"0": NORMAL, "3": LESION})
-
-
-def test_patches_hold_lesions_and_any_subset_of_the_sequences():
-    rng = np.random.default_rng(0)
-    seen, lesions = set(), 0
-    for _ in range(40):
-        channels, facts, target = draw_study_patch(STUDIES[0], rng)
-        given = facts.reshape(len(Slot), -1)[:, 0] > 0
-        filled = channels[: len(Slot)].flatten(1).abs().sum(1) > 0
-        assert (filled <= given).all()
-        assert given.any()
-        seen.add(tuple(np.array(Slot)[given.numpy()]))
-        lesions += bool((target == MALIGNANT).any())
-        assert set(target.unique().tolist()) <= {NORMAL, MALIGNANT, UNKNOWN}
-    assert seen == {(Slot.T1,), (Slot.FLUID,), GIVEN}
-    assert lesions > 20
-    assert STUDIES[0].facts.reshape(len(Slot), -1)[:, 0].sum() == 2  # the study itself is as it was
-
-
-def test_the_same_seed_draws_the_same_patches():
-    one, other = (draw_study_patch(STUDIES[0], np.random.default_rng(5)) for _ in range(2))
-    assert all(torch.equal(a, b) for a, b in zip(one, other, strict=True))
 
 
 def test_a_network_starts_where_its_weights_stand():
@@ -207,7 +104,7 @@ def test_a_run_gives_folds_figures_and_a_model_that_runs(tmp_path):
     assert card.details["training"]["outlined"] == ["benign", "lesion", "malignant"]
     assert any("T1, FLUID alone" in limit for limit in card.details["limits"])
     assert card.lesion_classes == ("normal", "benign", "malignant")
-    study = _study()
-    found = load_network(str(card_path), threads=1).predict(study.channels, study.facts)
+    made = study()
+    found = load_network(str(card_path), threads=1).predict(made.channels, made.facts)
     assert found.shape == (3, *SHAPE)
     assert not any("Zwicky" in f.read_text(errors="ignore") for f in tmp_path.rglob("*.*") if f.suffix != ".pt")

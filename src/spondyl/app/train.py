@@ -124,7 +124,7 @@ def _of_lesions(data: Path) -> bool:
     from spondyl.core import InputError
     from spondyl.io.annotated import list_annotated
 
-    (names_lesions,) = _needed("own_lesions", "names_lesions")
+    (names_lesions,) = _needed("lesion_studies", "names_lesions")
     said = [names_lesions(row.meaning) for row in list_annotated(data)]
     if any(said) != all(said):
         number = said.index(not said[0]) + 1

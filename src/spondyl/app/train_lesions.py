@@ -15,7 +15,7 @@ from spondyl.io.study import read_study
 from spondyl.io.weights import load_network
 from spondyl.models.study import Study, study_of
 from spondyl.pipeline.steps import SPINE, STEPS
-from spondyl.training.own_lesions import WORDS, WorkingStudy, prepare_study, read_lesion_meanings
+from spondyl.training.lesion_studies import WORDS, WorkingStudy, prepare_study, read_lesion_meanings
 from spondyl.training.volumes import WORKING_SPACE
 
 if TYPE_CHECKING:
