@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from sklearn.decomposition import PCA
-from sklearn.ensemble import GradientBoostingClassifier
+from sklearn.ensemble import GradientBoostingClassifier, RandomForestClassifier
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import balanced_accuracy_score
@@ -131,6 +131,8 @@ def _classifier(kind: str, shape: tuple[int, ...], n_classes: int, seed: int) ->
             n_estimators=rounds, max_depth=3, max_features="sqrt", subsample=0.8, random_state=seed
         )
         return make_pipeline(impute, trees)
+    if kind == "forest":
+        return make_pipeline(impute, RandomForestClassifier(TREES, min_samples_leaf=3, random_state=seed))
     most = min(MOST_COLUMNS, shape[0] // 2)
     reduce = [PCA(most, random_state=seed)] if shape[1] > MOST_COLUMNS else []
     return make_pipeline(impute, StandardScaler(), *reduce, LogisticRegression(class_weight="balanced", max_iter=5000))
@@ -150,8 +152,8 @@ def _score(fold_of: FoldTransform, task: Task, source: NDArray[np.intp], kind: s
     return float(balanced_accuracy_score(labels, said))
 
 
-def _permuted(task: Task, rng: np.random.Generator) -> NDArray[np.intp]:
-    """Exchange scanners: within patients who were on several, else between patients."""
+def _permuted(task: Task, rng: np.random.Generator, strata: NDArray[np.intp]) -> NDArray[np.intp]:
+    """Exchange scanners: within patients who were on several, else between patients of one stratum."""
     order = np.argsort(task.groups, kind="stable")
     first = np.flatnonzero(np.diff(task.groups[order], prepend=-1))
     patients = np.split(order, first[1:])
@@ -160,8 +162,13 @@ def _permuted(task: Task, rng: np.random.Generator) -> NDArray[np.intp]:
         for part in patients:
             source[part] = rng.permutation(part)
     else:
-        for part, other in zip(patients, rng.permutation(len(patients)), strict=True):
-            source[part] = patients[other][0]
+        of = np.array([strata[part[0]] for part in patients])
+        other = np.empty(len(patients), dtype=np.intp)
+        for stratum in np.unique(of):
+            own = np.flatnonzero(of == stratum)
+            other[own] = rng.permutation(own)
+        for part, number in zip(patients, other, strict=True):
+            source[part] = patients[number][0]
     return source
 
 
@@ -172,6 +179,7 @@ def probe(
     *,
     n_permutations: int = 20,
     seed: int = 0,
+    within: NDArray | None = None,
 ) -> ProbeScore:
     """Train a probe in cross-validation, and again with scanners exchanged at random.
 
@@ -184,11 +192,14 @@ def probe(
     task : Task
         What is to be told apart.
     kind : str, optional
-        ``"linear"`` (logistic regression) or ``"boosted"`` (gradient-boosted trees).
+        ``"linear"`` (logistic regression), ``"boosted"`` (gradient-boosted trees) or ``"forest"`` (random forest).
     n_permutations : int, optional
         Random exchanges.
     seed : int, optional
         Of folds, trees and exchanges.
+    within : ndarray, shape (n,), optional
+        Exchange scanners only between patients who are equal in this, such as their disease. Where scanner and disease
+        go together, the band then holds what disease alone tells of the scanner.
 
     Returns
     -------
@@ -198,7 +209,11 @@ def probe(
     fold_of: FoldTransform = values if callable(values) else (lambda train, test, _: (values[train], values[test]))
     score = _score(fold_of, task, np.arange(len(task.rows)), kind, seed)
     rng = np.random.default_rng([seed, n_permutations])
-    by_chance = np.array([_score(fold_of, task, _permuted(task, rng), kind, seed) for _ in range(n_permutations)])
+    given = np.zeros(int(task.rows.max()) + 1) if within is None else np.asarray(within)
+    strata = np.unique(given[task.rows], return_inverse=True)[1]
+    by_chance = np.array(
+        [_score(fold_of, task, _permuted(task, rng, strata), kind, seed) for _ in range(n_permutations)]
+    )
     low, high = np.quantile(by_chance, [0.025, 0.975]) if n_permutations else (np.nan, np.nan)
     p_value = (1 + int((by_chance >= score).sum())) / (1 + n_permutations) if n_permutations else np.nan
     n_classes = int(task.labels.max()) + 1
