@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from numpydoc.validate import validate
+from pydantic_settings import BaseSettings
 
 import spondyl
 
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).resolve().parents[1]
 
-NO_PARAMETERS = (Enum, BaseException)
+NO_PARAMETERS = (Enum, BaseException, BaseSettings)
 """Classes whose call signature is not their author's, so that parameters need no section."""
 
 

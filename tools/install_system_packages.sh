@@ -6,14 +6,21 @@ set -euo pipefail
 # tool on the PATH : Debian package : what the tests use it for
 wanted=(
   "dciodvfy:dicom3tools:checks every DICOM object against its definition"
+  "storescu:dcmtk:a foreign DICOM client"
+  "Orthanc:orthanc:a PACS"
+  "pg_ctlcluster:postgresql:a database that workers on several machines share"
+  "openssl:openssl:certificates"
   "dcm2niix:dcm2niix:an independent reader of DICOM geometry"
 )
 
+export PATH="$PATH:/usr/sbin:/usr/local/sbin"
 missing=()
 for line in "${wanted[@]}"; do
   IFS=: read -r tool package _ <<<"$line"
   command -v "$tool" >/dev/null || missing+=("$package")
 done
+# A plugin has no command of its own.
+[[ -e /usr/share/orthanc/plugins/libOrthancDicomWeb.so ]] || missing+=("orthanc-dicomweb")
 ((${#missing[@]})) || exit 0
 
 if [[ $(id -u) == 0 ]] && command -v apt-get >/dev/null; then

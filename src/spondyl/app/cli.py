@@ -16,6 +16,7 @@ from spondyl import RESEARCH_USE_ONLY, __version__
 from spondyl.app.cohort import cohort
 from spondyl.app.console import UNUSABLE, defect_log, error_line, exit_code, shown_progress
 from spondyl.app.evaluate import evaluate
+from spondyl.app.node_commands import add_commands
 from spondyl.app.readers import readers
 from spondyl.app.train import train
 
@@ -59,6 +60,7 @@ app.add_typer(cohort, name="cohort")
 app.add_typer(evaluate, name="evaluate")
 app.add_typer(readers, name="readers")
 app.add_typer(train, name="train")
+add_commands(app)
 
 Threads = Annotated[int, typer.Option("--threads", min=0, help="Processor threads; 0 takes all.")]
 Out = Annotated[

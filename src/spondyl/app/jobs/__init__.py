@@ -1,0 +1,1 @@
+"""Durable jobs: what has begun is finished, whatever process or machine dies meanwhile."""

@@ -1,0 +1,1 @@
+"""The DICOM node: receives studies, decides when one is complete, and sends results back."""

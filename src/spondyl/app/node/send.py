@@ -1,0 +1,155 @@
+"""Results on their way out: C-STORE or STOW-RS to a destination, all objects or an error that says to try again.
+
+Sending twice is harmless: the objects keep their UIDs, and an archive keeps one of each.
+"""
+
+from __future__ import annotations
+
+import logging
+import ssl
+from typing import TYPE_CHECKING, Any
+
+import pydicom
+
+from spondyl.app.jobs.queue import JobError
+from spondyl.app.serve_settings import DicomDestination
+from spondyl.io.dicom import UNREADABLE, quiet
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from spondyl.app.serve_settings import Destination, Tls, WebDestination
+
+TIMEOUT_S = 60.0
+"""How long an archive may be silent, in s. Chosen by us."""
+
+WARNINGS = range(0xB000, 0xC000)
+"""Answers to C-STORE that mean kept, with a remark (PS3.4 table B.2-1, PS3.7 annex C)."""
+
+log = logging.getLogger("spondyl.send")
+
+
+def send(files: Sequence[Path], destination: Destination, *, ae_title: str) -> None:
+    """Send DICOM files to a destination.
+
+    Parameters
+    ----------
+    files : sequence of Path
+        What to send.
+    destination : Destination
+        Where to.
+    ae_title : str
+        Who sends.
+
+    Raises
+    ------
+    JobError
+        If not every object was taken; trying again may help.
+    """
+    wanted = [f for f in sorted(files) if not destination.objects or f.stem in destination.objects]
+    if not wanted:
+        return
+    if isinstance(destination, DicomDestination):
+        _send_by_store(wanted, destination, ae_title)
+    else:
+        _send_by_web(wanted, destination)
+    log.info("result sent", extra={"facts": {"destination": destination.name, "objects": len(wanted)}})
+
+
+def client_context(tls: Tls) -> ssl.SSLContext:
+    """Give what a TLS client of DICOM needs.
+
+    Parameters
+    ----------
+    tls : Tls
+        Certificates of this side; the other side's must be signed by its authority, if one is named.
+
+    Returns
+    -------
+    SSLContext
+        For a client. Names are not compared, since DICOM nodes are known by address and certificate.
+    """
+    context = ssl.create_default_context(ssl.Purpose.SERVER_AUTH, cafile=tls.authority)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.check_hostname = False
+    context.load_cert_chain(tls.certificate, tls.key)
+    return context
+
+
+def _send_by_store(files: Sequence[Path], destination: DicomDestination, ae_title: str) -> None:
+    from pynetdicom import AE
+
+    entity = AE(ae_title)
+    entity.connection_timeout = entity.acse_timeout = entity.dimse_timeout = entity.network_timeout = TIMEOUT_S
+    with quiet():
+        for file in files:
+            meta = pydicom.filereader.read_file_meta_info(file)
+            entity.add_requested_context(meta.MediaStorageSOPClassUID, meta.TransferSyntaxUID)
+    tls = None if destination.tls is None else (client_context(destination.tls), destination.host)
+    association = entity.associate(destination.host, destination.port, ae_title=destination.ae_title, tls_args=tls)
+    if not association.is_established:
+        told = "it refused the association" if association.is_rejected else "it cannot be reached"
+        msg = f"{destination.name}: {told}; check host, port and AE titles on both sides"
+        raise JobError(msg)
+    try:
+        for number, file in enumerate(files, 1):
+            try:
+                status = association.send_c_store(file).get("Status")
+            except (ValueError, RuntimeError) as error:
+                msg = f"{destination.name}: object {number} ({file.stem}) is of a kind it does not take"
+                raise JobError(msg) from error
+            if status is None or (status != 0 and status not in WARNINGS):
+                told = "no answer" if status is None else f"answer {status:04X}H"
+                msg = f"{destination.name}: object {number} ({file.stem}) was not kept: {told} (PS3.4 table B.2-1)"
+                raise JobError(msg)
+    finally:
+        if association.is_established:
+            association.release()
+
+
+def _send_by_web(files: Sequence[Path], destination: WebDestination) -> None:
+    import requests
+
+    session, client = web_client(destination)
+    try:
+        with quiet():
+            answer = client.store_instances([pydicom.dcmread(file) for file in files])
+    except (requests.RequestException, *UNREADABLE) as error:
+        status = getattr(getattr(error, "response", None), "status_code", None)
+        told = f"HTTP {status}" if status else type(error).__name__
+        msg = f"{destination.name}: the web archive did not take the result ({told}); check its URL and password"
+        raise JobError(msg) from None
+    finally:
+        session.close()
+    failed = answer.get("FailedSOPSequence") or []
+    if failed:
+        msg = f"{destination.name}: the web archive refused {len(failed)} of {len(files)} objects"
+        raise JobError(msg)
+
+
+def web_client(destination: WebDestination) -> tuple[Any, Any]:
+    """Open a DICOMweb client.
+
+    Parameters
+    ----------
+    destination : WebDestination
+        The archive.
+
+    Returns
+    -------
+    session : requests.Session
+        To be closed.
+    client : dicomweb_client.DICOMwebClient
+        Talks through the session.
+    """
+    import requests
+    from dicomweb_client.api import DICOMwebClient
+
+    logging.getLogger("dicomweb_client").setLevel(logging.CRITICAL)
+    session = requests.Session()
+    if destination.username:
+        session.auth = (destination.username, destination.password.get_secret_value())
+    if destination.authority is not None:
+        session.verify = str(destination.authority)
+    return session, DICOMwebClient(destination.url, session=session)

@@ -1,0 +1,218 @@
+"""From the network to the archive and back: each study once, whatever dies, and nothing lost from sight."""
+
+import json
+import threading
+from http.server import BaseHTTPRequestHandler, HTTPServer
+
+import pydicom
+import pytest
+
+from node_fakes import (
+    PLANTED,
+    ask,
+    at_rest,
+    free_port,
+    orthanc,
+    postgres,
+    storescu,
+    stub_analysis,
+    wait_for,
+    worker_process,
+    write_study,
+)
+from spondyl.app.catalog import StudyState, Urgency
+from spondyl.app.jobs.ledger import DeliveryState
+from spondyl.app.jobs.retry import retry
+from spondyl.app.jobs.worker import working
+from spondyl.app.node.service import NodeService
+from spondyl.app.serve_settings import ServeSettings
+from spondyl.core import InputError
+from spondyl.io.result import read_result
+
+
+@pytest.fixture
+def stand(tmp_path):
+    """Give a function that starts a node on SQLite; it stops at the end."""
+    made = []
+
+    def start(**settings):
+        usual = {"data": tmp_path / "data", "dicom_port": 0, "quiet_s": 0.2, "min_free_mib": 0, "retries": 0}
+        service = NodeService(ServeSettings(**usual | settings))
+        made.append(service)
+        service.port = service.start()
+        return service
+
+    yield start
+    for service in made:
+        service.stop()
+
+
+def pacs(port):
+    return {"name": "pacs", "kind": "dicom", "ae_title": "ORTHANC", "host": "127.0.0.1", "port": port}
+
+
+class Listener(BaseHTTPRequestHandler):
+    told = ()
+
+    def do_POST(self):
+        self.told.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+        self.send_response(204)
+        self.end_headers()
+
+    def log_message(self, *_):
+        pass
+
+
+@pytest.fixture
+def webhook():
+    """Give the URL of a listener, and what it was told."""
+    Listener.told = []
+    server = HTTPServer(("127.0.0.1", 0), Listener)
+    threading.Thread(target=server.serve_forever).start()
+    yield f"http://127.0.0.1:{server.server_address[1]}/", Listener.told
+    server.shutdown()
+    server.server_close()
+
+
+def test_a_study_goes_in_and_its_result_reaches_the_archive_both_ways(stand, tmp_path, webhook, capsys):
+    url, told = webhook
+    uid = write_study(tmp_path / "in")
+    with orthanc(tmp_path / "orthanc", user="spondyl") as (dicom_port, http_port):
+        web = {"name": "web", "kind": "dicomweb", "url": f"http://127.0.0.1:{http_port}/dicom-web"}
+        web |= {"username": "spondyl", "password": "secret"}
+        service = stand(destinations=[pacs(dicom_port), web], webhooks=[url])
+        with working(service.settings, stub_analysis):
+            assert storescu(service.port, tmp_path / "in") == 0
+            wait_for(lambda: at_rest(service.catalog, 1) and told)
+        stored = list((tmp_path / "orthanc" / "storage").rglob("*-*-*-*-*"))
+    row = service.catalog.list()[0]
+    assert (row.state, row.urgency, row.error) == (StudyState.DONE, Urgency.URGENT, "")
+    sent = list((service.folder.result(row.study_key) / "dicom").iterdir())
+    assert read_result(service.folder.result(row.study_key))["case_id"] == row.case_id
+    kinds = [pydicom.dcmread(p, force=True).get("SOPClassUID") for p in stored if p.is_file()]
+    assert len([k for k in kinds if k]) == len(sent) == 3  # both ways, and yet one of each
+    assert told == [
+        {
+            "study_key": row.study_key,
+            "case_id": row.case_id,
+            "state": "done",
+            "urgency": "urgent",
+            "research_use_only": True,
+        }
+    ]
+    said = capsys.readouterr()
+    assert PLANTED not in said.out + said.err
+    assert uid not in said.out + said.err
+
+
+def test_a_study_that_cannot_be_used_fails_with_the_reason_and_leaves_no_result(stand, tmp_path):
+    write_study(tmp_path / "in")
+    for file in (tmp_path / "in").iterdir():
+        dataset = pydicom.dcmread(file)
+        dataset.PixelSpacing = [0.0, 0.0]
+        dataset.save_as(file, enforce_file_format=True)
+    service = stand()
+    with working(service.settings, stub_analysis):
+        storescu(service.port, tmp_path / "in")
+        wait_for(lambda: at_rest(service.catalog, 1))
+    row = service.catalog.list()[0]
+    assert (row.state, row.result_dir) == (StudyState.FAILED, "")
+    assert "expected" in row.error
+    assert PLANTED not in row.error
+    assert not service.folder.result(row.study_key).exists()
+
+
+def test_a_defect_fails_its_study_alone_and_its_words_are_kept_out(stand, tmp_path):
+    def analysis(study, out):
+        if len(list(study.iterdir())) == 4:
+            msg = f"cannot mind {PLANTED}"
+            raise ZeroDivisionError(msg)
+        return stub_analysis(study, out)
+
+    write_study(tmp_path / "bad", seed=1, n_slices=4)
+    write_study(tmp_path / "good", seed=2)
+    service = stand()
+    with working(service.settings, analysis):
+        storescu(service.port, tmp_path / "bad", tmp_path / "good")
+        wait_for(lambda: at_rest(service.catalog, 2))
+    (failed,) = service.catalog.list(states=[StudyState.FAILED])
+    assert "ZeroDivisionError" in failed.error
+    (log,) = (service.folder.root / "defects").iterdir()
+    assert "analysis" in log.read_text()
+    assert PLANTED not in failed.error + log.read_text()
+
+
+def test_a_dead_letter_is_seen_and_sent_when_asked(stand, tmp_path):
+    port = free_port()
+    write_study(tmp_path / "in")
+    service = stand(destinations=[pacs(port)])
+    with working(service.settings, stub_analysis):
+        storescu(service.port, tmp_path / "in")
+        wait_for(lambda: at_rest(service.catalog, 1))
+        row = service.catalog.list()[0]
+        assert (row.state, "cannot be reached" in row.error) == (StudyState.FAILED, True)
+        assert [d.state for d in service.ledger.in_state(DeliveryState.DEAD)] == [DeliveryState.DEAD]
+        with orthanc(tmp_path / "orthanc") as (dicom_port, http_port):
+            object.__setattr__(service.settings.destinations[0], "port", dicom_port)
+            assert retry(service.catalog, service.ledger, service.queue, row.study_key) == "delivery"
+            wait_for(lambda: service.catalog.get(row.study_key).state is StudyState.DONE)
+            assert ask(http_port, "/statistics")["CountInstances"] == 3
+    with pytest.raises(InputError, match="one that is done"):
+        retry(service.catalog, service.ledger, service.queue, row.study_key)
+
+
+def test_late_instances_replace_the_result_and_an_overtaken_one_is_not_sent(stand, tmp_path):
+    write_study(tmp_path / "in")
+    late = tmp_path / "late"
+    late.mkdir()
+    (tmp_path / "in" / "000.dcm").rename(late / "000.dcm")
+    service = stand()
+    with working(service.settings, stub_analysis):
+        storescu(service.port, tmp_path / "in")
+        wait_for(lambda: at_rest(service.catalog, 1))
+        storescu(service.port, late)
+        wait_for(lambda: service.catalog.list()[0].revision == 2)
+        wait_for(lambda: at_rest(service.catalog, 1))
+    row = service.catalog.list()[0]
+    assert (row.state, row.n_instances) == (StudyState.DONE, 6)
+
+
+def marks(service, key):
+    return sorted(p.name[:5] for p in (service.folder.study(key) / "marks").iterdir())
+
+
+@pytest.mark.slow
+def test_a_killed_worker_comes_back_and_ends_what_it_had_begun(stand, tmp_path):
+    write_study(tmp_path / "in")
+    service = stand()
+    with worker_process(service.settings, "one") as first:
+        storescu(service.port, tmp_path / "in")
+        wait_for(lambda: service.catalog.list() and list(service.folder.studies.glob("*/marks/begun-*")))
+        first.kill()
+        first.join()
+        key = service.catalog.list()[0].study_key
+        assert service.catalog.get(key).state is StudyState.ANALYZING
+        with worker_process(service.settings, "one"):
+            wait_for(lambda: at_rest(service.catalog, 1), seconds=60)
+    assert marks(service, key) == ["begun", "begun", "ended"]
+    assert read_result(service.folder.result(key))["lesions"]
+    assert not list(service.folder.study(key).glob(".result*"))
+
+
+@pytest.mark.slow
+def test_two_workers_share_a_postgresql_queue_and_one_takes_over_from_a_dead_one(stand, tmp_path):
+    with postgres(tmp_path / "pg") as url:
+        service = stand(database_url=url("spondyl"))
+        for number in range(6):
+            write_study(tmp_path / "in" / str(number), seed=number)
+        with worker_process(service.settings, "one") as first, worker_process(service.settings, "two"):
+            wait_for(lambda: service.ledger.alive() == 2, seconds=60)
+            storescu(service.port, tmp_path / "in")
+            wait_for(lambda: len(list(service.folder.studies.glob("*/marks/begun-*"))) >= 2, seconds=60)
+            first.kill()
+            wait_for(lambda: at_rest(service.catalog, 6), seconds=90)
+        ended = [sum(m == "ended" for m in marks(service, row.study_key)) for row in service.catalog.list()]
+        assert ended == [1] * 6
+        assert service.catalog.counts()[StudyState.DONE] == 6
+        service.stop()
+        service.stop = lambda: None

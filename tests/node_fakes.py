@@ -1,0 +1,211 @@
+"""Small studies, a stand-in for the analysis, and foreign programs, for the tests of the node."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import multiprocessing
+import os
+import shutil
+import socket
+import subprocess
+import time
+import urllib.request
+from pathlib import Path
+
+import numpy as np
+import pytest
+from pydicom.uid import generate_uid
+
+from dicom_fakes import SHAPE, as_file, classic_source, fake_case, source_grid
+from spondyl.app.catalog import StudyState
+from spondyl.io.dicom_results import write_results
+from spondyl.io.result import result_document, write_result
+from spondyl.io.store import OutputFolder
+from spondyl.io.study import read_study
+
+PLANTED = "PLANTED^NAME"
+"""Stands where a patient's name would, and must be found nowhere outside the images themselves."""
+
+
+def write_study(folder: Path, *, seed: int = 0, n_slices: int = SHAPE[0], size: int = 24) -> str:
+    """Write a small MR study and give its StudyInstanceUID."""
+    rng = np.random.default_rng(seed)
+    grid = source_grid("sagittal", (n_slices, size, size))
+    source = classic_source(grid)
+    uid = generate_uid(entropy_srcs=["study", str(seed)])
+    folder.mkdir(parents=True, exist_ok=True)
+    for number, dataset in enumerate(source.datasets):
+        dataset.StudyInstanceUID, dataset.PatientName, dataset.PatientID = uid, PLANTED, f"PLANTED-{seed}"
+        dataset.SOPInstanceUID = generate_uid(entropy_srcs=["instance", str(seed), str(number)])
+        dataset.SeriesInstanceUID = generate_uid(entropy_srcs=["series", str(seed)])
+        dataset.SeriesDescription, dataset.EchoTime, dataset.RepetitionTime = "T2 TSE SAG", 100, 3500
+        dataset.ScanningSequence, dataset.SequenceVariant = "SE", "SK"
+        dataset.ScanOptions, dataset.MRAcquisitionType, dataset.ImageType = "", "2D", ["ORIGINAL", "PRIMARY", "M"]
+        dataset.PixelData = rng.integers(0, 1000, (size, size), np.uint16).tobytes()
+        dataset.BitsAllocated = dataset.BitsStored = 16
+        dataset.HighBit, dataset.PixelRepresentation, dataset.SamplesPerPixel = 15, 0, 1
+        dataset.PhotometricInterpretation = "MONOCHROME2"
+        as_file(dataset).save_as(folder / f"{number:03d}.dcm", enforce_file_format=True)
+    return str(uid)
+
+
+def stub_analysis(study: Path, out: Path) -> dict:
+    """Read a study and write a result with made-up findings, in the form of a real one but without networks."""
+    read = read_study(study)
+    image = next(iter(read.case.images.values()))
+    made = fake_case(image.grid)
+    case = read.case.with_(reference=image.sequence, labels=made.labels, vertebrae=made.vertebrae, lesions=made.lesions)
+    with OutputFolder(out) as folder:
+        written = write_results(case, read.sources, folder / "dicom")
+        files = {Path(name).stem: f"dicom/{name}" for name in written.files} | {"result": "result.json"}
+        document = result_document(case, set_aside=read.set_aside, files=files)
+        write_result(document, folder / "result.json")
+    return document
+
+
+def wait_for(happened, *, seconds: float = 30.0) -> None:
+    """Wait until something has happened."""
+    end = time.monotonic() + seconds
+    while not happened():
+        assert time.monotonic() < end, "did not happen in time"
+        time.sleep(0.05)
+
+
+def at_rest(catalog, count: int) -> bool:
+    """Whether so many studies are done or failed."""
+    counts = catalog.counts()
+    return counts[StudyState.DONE] + counts[StudyState.FAILED] == count
+
+
+def free_port() -> int:
+    """A port that nobody listens on."""
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        return int(one.getsockname()[1])
+
+
+def tool(name: str, package: str) -> str:
+    """Find a foreign program, or skip the test naming the package that has it."""
+    found = shutil.which(name) or shutil.which(name, path="/usr/sbin:/usr/local/sbin")
+    if found is None:
+        pytest.skip(f"{name} not found: install the Debian package {package}")
+    return found
+
+
+def storescu(port: int, *paths: Path, called: str = "SPONDYL", calling: str = "STORESCU", options=()) -> int:
+    """Send files with dcmtk and give its exit code."""
+    program = tool("storescu", "dcmtk")
+    command = [program, "-aet", calling, "-aec", called, *options, "127.0.0.1", str(port), "+sd", "+r"]
+    return subprocess.run([*command, *map(str, paths)], capture_output=True, check=False, timeout=60).returncode
+
+
+@contextlib.contextmanager
+def orthanc(folder: Path, *, modalities: dict | None = None, user: str = ""):
+    """Run Orthanc with its DICOMweb plugin; gives its DICOM and its HTTP port."""
+    program = tool("Orthanc", "orthanc")
+    plugin = Path("/usr/share/orthanc/plugins/libOrthancDicomWeb.so")
+    if not plugin.is_file():
+        pytest.skip("the DICOMweb plugin of Orthanc was not found: install the Debian package orthanc-dicomweb")
+    dicom_port, http_port = free_port(), free_port()
+    folder.mkdir(parents=True, exist_ok=True)
+    configuration = {
+        "Name": "test",
+        "StorageDirectory": str(folder / "storage"),
+        "IndexDirectory": str(folder / "storage"),
+        "DicomAet": "ORTHANC",
+        "DicomPort": dicom_port,
+        "HttpPort": http_port,
+        "RemoteAccessAllowed": False,
+        "DicomAlwaysAllowStore": True,
+        "DicomCheckModalityHost": False,
+        "DicomModalities": modalities or {},
+        "AuthenticationEnabled": bool(user),
+        "RegisteredUsers": {user: "secret"} if user else {},
+        "Plugins": [str(plugin)],
+        "DicomWeb": {"Enable": True, "Root": "/dicom-web/"},
+        "ConcurrentJobs": 4,
+    }
+    (folder / "orthanc.json").write_text(json.dumps(configuration))
+    log = (folder / "log.txt").open("wb")
+    process = subprocess.Popen([program, str(folder / "orthanc.json")], stdout=log, stderr=log)
+    try:
+        wait_for(lambda: _answers(dicom_port) and _answers(http_port))
+        yield dicom_port, http_port
+    finally:
+        process.terminate()
+        process.wait(20)
+        log.close()
+
+
+def _answers(port: int) -> bool:
+    try:
+        socket.create_connection(("127.0.0.1", port), timeout=1).close()
+    except OSError:
+        return False
+    return True
+
+
+def ask(http_port: int, path: str, data: bytes | None = None):
+    """Ask Orthanc's own interface."""
+    with urllib.request.urlopen(f"http://127.0.0.1:{http_port}{path}", data, timeout=20) as answer:
+        return json.loads(answer.read())
+
+
+def count_and_analyze(study: Path, out: Path) -> dict:
+    """Do as `stub_analysis`, slowly, and leave a mark for each time it was begun and ended."""
+    marks = out.parent / "marks"
+    marks.mkdir(exist_ok=True)
+    (marks / f"begun-{time.time_ns()}").touch()
+    time.sleep(0.4)
+    document = stub_analysis(study, out)
+    (marks / f"ended-{time.time_ns()}").touch()
+    return document
+
+
+def stub_worker(settings, name: str) -> None:
+    """Be a worker with a stand-in for the analysis, until killed."""
+    from spondyl.app.jobs.worker import working
+
+    with working(settings, count_and_analyze, name=name):
+        time.sleep(600)
+
+
+@contextlib.contextmanager
+def worker_process(settings, name: str):
+    """Run `stub_worker` in a process of its own; gives the process."""
+    process = multiprocessing.get_context("spawn").Process(target=stub_worker, args=(settings, name), daemon=True)
+    process.start()
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.join()
+
+
+@contextlib.contextmanager
+def postgres(folder: Path):
+    """Run PostgreSQL; gives a function that makes the URL of a database by its name."""
+    found = sorted(Path("/usr/lib/postgresql").glob("*/bin/pg_ctl"))
+    if not found:
+        pytest.skip("pg_ctl not found: install the Debian package postgresql")
+    root = os.geteuid() == 0
+    user = ["runuser", "-u", "postgres", "--"] if root else []
+    folder.mkdir(parents=True)
+    if root:
+        shutil.chown(folder, "postgres")
+        for above in folder.parents[: len(folder.parents) - 2]:
+            above.chmod(above.stat().st_mode | 0o011)
+    port, binaries = free_port(), found[-1].parent
+
+    def run(*command: str) -> None:
+        subprocess.run([*user, *command], check=True, capture_output=True, timeout=120, cwd="/")
+
+    run(str(binaries / "initdb"), "-D", str(folder / "db"), "-A", "trust", "-U", "spondyl", "--no-sync")
+    options = f"-p {port} -c listen_addresses=127.0.0.1 -c unix_socket_directories='' -c fsync=off"
+    log = str(folder / "log.txt")
+    run(str(binaries / "pg_ctl"), "-D", str(folder / "db"), "-o", options, "-l", log, "-w", "start")
+    try:
+        yield lambda name: f"postgresql://spondyl@127.0.0.1:{port}/{name}"
+    finally:
+        run(str(binaries / "pg_ctl"), "-D", str(folder / "db"), "-m", "immediate", "-w", "stop")
