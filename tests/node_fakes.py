@@ -198,8 +198,8 @@ def postgres(folder: Path):
             above.chmod(above.stat().st_mode | 0o011)
     port, binaries = free_port(), found[-1].parent
 
-    def run(*command: str) -> None:
-        subprocess.run([*user, *command], check=True, capture_output=True, timeout=120, cwd="/")
+    def run(*command: str, check: bool = True) -> None:
+        subprocess.run([*user, *command], check=check, capture_output=True, timeout=120, cwd="/")
 
     run(str(binaries / "initdb"), "-D", str(folder / "db"), "-A", "trust", "-U", "spondyl", "--no-sync")
     options = f"-p {port} -c listen_addresses=127.0.0.1 -c unix_socket_directories='' -c fsync=off"
@@ -208,4 +208,4 @@ def postgres(folder: Path):
     try:
         yield lambda name: f"postgresql://spondyl@127.0.0.1:{port}/{name}"
     finally:
-        run(str(binaries / "pg_ctl"), "-D", str(folder / "db"), "-m", "immediate", "-w", "stop")
+        run(str(binaries / "pg_ctl"), "-D", str(folder / "db"), "-m", "immediate", "-w", "stop", check=False)
