@@ -17,6 +17,7 @@ from spondyl.app.cohort import cohort
 from spondyl.app.console import UNUSABLE, defect_log, error_line, exit_code, shown_progress
 from spondyl.app.evaluate import evaluate
 from spondyl.app.node_commands import add_commands
+from spondyl.app.page_commands import page
 from spondyl.app.readers import readers
 from spondyl.app.train import train
 
@@ -58,6 +59,7 @@ app.add_typer(simulate, name="simulate")
 app.add_typer(models, name="models")
 app.add_typer(cohort, name="cohort")
 app.add_typer(evaluate, name="evaluate")
+app.add_typer(page, name="page")
 app.add_typer(readers, name="readers")
 app.add_typer(train, name="train")
 add_commands(app)

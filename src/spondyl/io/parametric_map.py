@@ -1,4 +1,4 @@
-"""Saliency and uncertainty as DICOM Parametric Maps (PS3.3 section A.75), in single precision."""
+"""Saliency and uncertainty as DICOM Parametric Maps (PS3.3 section A.75), in single precision; written and read."""
 
 from __future__ import annotations
 
@@ -7,16 +7,22 @@ from typing import TYPE_CHECKING
 
 import highdicom as hd
 import numpy as np
+import pydicom
+from pydicom.errors import InvalidDicomError
 
 import spondyl
-from spondyl.core import OutputError
+from spondyl.core import InputError, OutputError
 from spondyl.io import codes
 from spondyl.io.reference import equipment
+from spondyl.io.seg_reader import SegmentMask, frame_stack, onto
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
+    from numpy.typing import NDArray
     from pydicom.sr.coding import Code
 
-    from spondyl.core import Case
+    from spondyl.core import Case, Grid
     from spondyl.io.reference import ReferenceSeries
 
 
@@ -103,3 +109,39 @@ def parametric_map(case: Case, reference: ReferenceSeries, kind: MapKind) -> hd.
     result.BodyPartExamined = "SPINE"
     reference.relink(result)
     return result
+
+
+def read_parametric_map(path: Path, *, on: Grid) -> NDArray[np.float32]:
+    """Read a Parametric Map of floating-point values.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+    on : Grid
+        Where the values should lie; its voxels must be the file's, in any order and direction of the axes.
+
+    Returns
+    -------
+    ndarray of float32, shape ``on.shape``
+        Values; 0 where the file has none.
+
+    Raises
+    ------
+    InputError
+        If the file is no such map.
+    GeometryError
+        If its planes are not one regular stack, or do not fit the grid.
+    """
+    try:
+        dataset = pydicom.dcmread(path)
+        pixels = np.asarray(dataset.pixel_array, dtype=np.float32)
+        pixels = pixels.reshape(int(dataset.NumberOfFrames), int(dataset.Rows), int(dataset.Columns))
+    except (InvalidDicomError, OSError, EOFError, ValueError, AttributeError, KeyError, RuntimeError) as error:
+        msg = f"wanted a DICOM Parametric Map, got a file that cannot be read ({type(error).__name__}); make it again"
+        raise InputError(msg) from error
+    grid, slice_of_frame = frame_stack(dataset)
+    volume = np.zeros(grid.shape, dtype=np.float32)
+    volume[:, :, slice_of_frame] = pixels.transpose(2, 1, 0)
+    moved: NDArray[np.float32] = onto(SegmentMask(volume, grid), on).array
+    return moved

@@ -113,12 +113,11 @@ def read_segmentation(path: Path | str, *, on: Grid | None = None) -> list[tuple
     DICOM PS3.3 sections C.8.20 (Segmentation), C.7.6.16.2 (functional groups).
     """
     dataset = _open(Path(path))
-    frames = _frame_geometry(dataset)
-    grid, slice_of_frame = _stack(dataset, frames)
+    grid, slice_of_frame = frame_stack(dataset)
     infos = [_info(item) for item in dataset.SegmentSequence]
     arrays = _masks(dataset, infos, grid, slice_of_frame)
     placed = [(info, SegmentMask(arrays[info.number], grid)) for info in infos if info.number in arrays]
-    return placed if on is None else [(info, _onto(mask, on)) for info, mask in placed]
+    return placed if on is None else [(info, onto(mask, on)) for info, mask in placed]
 
 
 def _open(path: Path) -> Dataset:
@@ -161,11 +160,27 @@ def _frame_geometry(dataset: Dataset) -> tuple[NDArray[np.float64], NDArray[np.f
     return positions, cosines[0].reshape(2, 3), (float(spacing[0]), float(spacing[1]))
 
 
-def _stack(
-    dataset: Dataset, frames: tuple[NDArray[np.float64], NDArray[np.float64], tuple[float, float]]
-) -> tuple[Grid, NDArray[np.intp]]:
-    """Find the regular stack that all frames lie on; the array axes are columns, rows, slices."""
-    positions, (along_row, along_column), (row_mm, column_mm) = frames
+def frame_stack(dataset: Dataset) -> tuple[Grid, NDArray[np.intp]]:
+    """Find the regular stack that all frames of a multi-frame object lie on.
+
+    Parameters
+    ----------
+    dataset : Dataset
+        A Segmentation or Parametric Map.
+
+    Returns
+    -------
+    grid : Grid
+        The stack; array axes are columns, rows, slices.
+    slice_of_frame : ndarray of int, shape (frames,)
+        Slice of each frame.
+
+    Raises
+    ------
+    GeometryError
+        If the frames are not placed in the patient, or are not planes of one regular stack.
+    """
+    positions, (along_row, along_column), (row_mm, column_mm) = _frame_geometry(dataset)
     normal = np.cross(along_row, along_column)
     depths = positions @ normal
     planes = np.sort(depths)[np.r_[True, np.diff(np.sort(depths)) > SAME_PLANE_MM]]
@@ -253,8 +268,26 @@ def _masks(
     return arrays
 
 
-def _onto(mask: SegmentMask, on: Grid) -> SegmentMask:
-    """Move a mask onto a grid whose voxels are the same, by permuting, reversing and shifting whole voxels."""
+def onto(mask: SegmentMask, on: Grid) -> SegmentMask:
+    """Move a mask onto a grid whose voxels are the same, by permuting, reversing and shifting whole voxels.
+
+    Parameters
+    ----------
+    mask : SegmentMask
+        The voxels.
+    on : Grid
+        Where they should lie.
+
+    Returns
+    -------
+    SegmentMask
+        On that grid; 0 where the mask does not reach.
+
+    Raises
+    ------
+    GeometryError
+        If the voxels are not the same.
+    """
     step = np.linalg.inv(on.affine[:3, :3]) @ mask.grid.affine[:3, :3]
     axes = [int(a) for a in np.argmax(np.abs(step), axis=0)]
     whole = np.zeros((3, 3))
