@@ -14,7 +14,7 @@ from starlette.exceptions import HTTPException
 from starlette.staticfiles import StaticFiles
 
 from spondyl import RESEARCH_USE_ONLY, __version__
-from spondyl.app.catalog import Catalog
+from spondyl.app.catalog import Catalog, open_database
 from spondyl.app.data_folder import DataFolder
 from spondyl.app.web import routes_account, routes_admin, routes_reading, routes_review, routes_study, routes_worklist
 from spondyl.app.web.accounts import Accounts
@@ -93,8 +93,11 @@ def create_app(
     FastAPI
         The application. ``state.services`` holds what routes work with.
     """
+    folder = DataFolder(settings.data).make()
+    engine = open_database(settings.database)
+    make_tables(engine)
+    engine.dispose()
     catalog = Catalog(settings.database)
-    make_tables(catalog.engine)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -112,17 +115,14 @@ def create_app(
     services = Services(
         accounts=Accounts(catalog.engine, hasher),
         log=AuditLog(catalog.engine),
-        studies=Studies(catalog, DataFolder(settings.data).make()),
+        studies=Studies(catalog, folder),
         opinions=Opinions(catalog.engine),
         reader_studies=ReaderStudies(catalog.engine),
         secure_cookies=settings.web_tls is not None,
     )
     app.state.services = services
-    before = len(app.routes)
-    for router in machine_routers:
-        app.include_router(router)
-    machine_routes = app.routes[before:]
-    for router in ROUTERS:
+    machine_routes = [route for router in machine_routers for route in router.routes]
+    for router in (*machine_routers, *ROUTERS):
         app.include_router(router)
     if not any(getattr(route, "path", "") == "/healthz" for route in machine_routes):
         app.add_api_route("/healthz", lambda: {"status": "ok"}, methods=["GET"], tags=["node"], summary="Say it lives")

@@ -143,11 +143,14 @@ def make_tables(engine: sa.Engine) -> None:
     engine : Engine
         The database.
     """
-    metadata.create_all(engine)
+    is_sqlite = engine.dialect.name == "sqlite"
     statements: tuple[str, ...] = _KEEP_POSTGRESQL
-    if engine.dialect.name == "sqlite":
+    if is_sqlite:
         statements = tuple(_KEEP_SQLITE.format(verb=verb) for verb in ("UPDATE", "DELETE"))
     with engine.begin() as connection:
+        if is_sqlite:  # its driver begins no transaction before a table is made: one wait for the disk, not one a table
+            connection.exec_driver_sql("BEGIN IMMEDIATE")
+        metadata.create_all(connection)
         for statement in statements:
             connection.exec_driver_sql(statement)
 
