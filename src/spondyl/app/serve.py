@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 from spondyl.app.jobs.worker import run_worker
 
 if TYPE_CHECKING:
+    from fastapi import FastAPI
+
     from spondyl.app.serve_settings import ServeSettings
 
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.5, 30.0
@@ -91,8 +93,8 @@ def worker_process(settings: ServeSettings, name: str) -> None:
     run_worker(settings, name=name, parent=True)
 
 
-def application_of(settings: ServeSettings) -> Any:  # noqa: ARG001 - the page will want them
-    """Give the web application of the node.
+def application_of(settings: ServeSettings) -> FastAPI:
+    """Give the web application of the node: the review page, and the routes for machines.
 
     Parameters
     ----------
@@ -104,13 +106,10 @@ def application_of(settings: ServeSettings) -> Any:  # noqa: ARG001 - the page w
     FastAPI
         Its ``state.node`` is still to be set.
     """
-    from fastapi import FastAPI
-
     from spondyl.app.node.routes import router
+    from spondyl.app.web import create_app
 
-    application = FastAPI(title="Spondyl node", docs_url=None, redoc_url=None, openapi_url=None)
-    application.include_router(router)
-    return application
+    return create_app(settings, machine_routers=[router])
 
 
 def serve(settings: ServeSettings) -> None:
