@@ -13,7 +13,7 @@ import torch
 
 from spondyl.core import SettingsError
 from spondyl.training.launch import SingleDevice, launcher
-from spondyl.training.loop import PROGRESS_FILE, SETTINGS_FILE, LoopSettings, fit, learning_rate
+from spondyl.training.loop import PROGRESS_FILE, SETTINGS_FILE, LoopSettings, echoed, fit, learning_rate, progress
 
 SETTINGS = LoopSettings(steps=4, batch_size=2, workers=0, precision="32-true", learning_rate=0.05)
 MISSING = ("lightning_fabric", "tensorboard", "torch.utils.tensorboard")
@@ -130,3 +130,28 @@ def test_drafts_are_rendered_in_the_main_process(fabric, tmp_path):
     given = _run(tmp_path / "b")["model"]
     for name, value in given.items():
         torch.testing.assert_close(rendered[name], value)
+
+
+def test_time_ends_a_run_and_lowers_the_learning_rate(tmp_path):
+    settings = LoopSettings(steps=1000, seconds=200.0, learning_rate=1e-3, decay_share=0.5)
+    assert progress(10, 200.0, settings) == 1
+    assert progress(900, 20.0, settings) == pytest.approx(0.9)
+    assert learning_rate(100, settings, seconds=150.0) == pytest.approx(5e-4)
+    assert learning_rate(100, settings, seconds=200.0) == 0
+    after = _run(tmp_path, LoopSettings(**{**vars(SETTINGS), "steps": 10**9, "seconds": 0.2}))
+    assert 0.2 <= after["seconds"] < 60
+    assert 0 < after["step"] < 10**9
+
+
+def test_an_example_is_used_as_often_as_asked_in_changing_company():
+    fresh = [(torch.arange(4.0) + 4 * n, torch.arange(4) + 4 * n) for n in range(200)]
+    seen = list(echoed(iter(fresh), 3, torch.Generator().manual_seed(0)))
+    assert len(seen) == 600
+    assert all(len(x) == 4 and torch.equal(x.long(), y) for x, y in seen)
+    counts = torch.bincount(torch.cat([y for _, y in seen]), minlength=800).float()
+    assert counts[100:700].mean() == pytest.approx(3, abs=0.15)
+    assert any(int(y.max() - y.min()) > 3 for _, y in seen)
+
+
+def test_repeated_examples_train_too(fabric, tmp_path):
+    assert _run(tmp_path, LoopSettings(**{**vars(SETTINGS), "echo": 3}))["step"] == SETTINGS.steps

@@ -13,7 +13,7 @@ from torch.utils.data import IterableDataset, get_worker_info
 from spondyl.models.crops import tokens_of
 from spondyl.models.study_inputs import N_FACTS, Slot
 from spondyl.training.classifiers import ContextTransformer, CropDenseNet, CropResNet
-from spondyl.training.loop import LoopSettings, fit
+from spondyl.training.loop import FIGURES_EVERY, LoopSettings, fit
 from spondyl.training.study_contrast import Series, sample_series
 from spondyl.training.vertebrae import GROUPS, UNKNOWN
 
@@ -56,7 +56,7 @@ class ClassifierSettings(LoopSettings):
     ----------
     steps, batch_size, learning_rate, decay_share, weight_decay, workers, seed
         As in `LoopSettings`.
-    precision, devices, nodes, render_on_device
+    precision, devices, nodes, render_on_device, seconds, echo
         As in `LoopSettings`.
     network : str
         One of `NETWORKS`.
@@ -336,9 +336,11 @@ def train_classifier(
     torch.manual_seed(settings.seed)
     patients = [p for seed, p in cohort.items() if fold_of(seed) != settings.fold]
 
-    def objective(model: torch.nn.Module, batch: tuple[Tensor, ...], _step: int) -> tuple[Tensor, dict[str, float]]:
+    def objective(model: torch.nn.Module, batch: tuple[Tensor, ...], step: int) -> tuple[Tensor, dict[str, float]]:
         crops, facts, position, study, subtype, group = (part[0] for part in batch)
         logits = site_logits(model, crops, facts, position, study)
+        if step % FIGURES_EVERY:
+            return class_loss(logits, subtype, group), {}
         right = (group_logits(logits.detach().float()).argmax(1) == group).float().mean()
         return class_loss(logits, subtype, group), {"accuracy": float(right)}
 

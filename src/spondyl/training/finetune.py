@@ -67,7 +67,7 @@ class FinetuneSettings(LoopSettings):
     ----------
     steps, batch_size, learning_rate, decay_share, weight_decay, workers, seed
         As in `LoopSettings`.
-    precision, devices, nodes, render_on_device
+    precision, devices, nodes, render_on_device, seconds, echo
         As in `LoopSettings`.
     folds : int
         Parts of the cross-validation by patient; 0 for none.

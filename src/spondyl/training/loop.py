@@ -6,10 +6,12 @@ import copy
 import json
 import logging
 import time
+from collections import deque
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 import torch
+from torch.optim.swa_utils import get_ema_multi_avg_fn
 from torch.utils.data import DataLoader
 
 from spondyl.training.launch import launcher
@@ -33,7 +35,16 @@ PROGRESS_FILE = "progress.jsonl"
 """One line of figures for every line of the log, for whoever has no TensorBoard."""
 
 LOG_EVERY = 50
-"""Steps between checkpoints and lines of the log."""
+"""Steps between lines of the log."""
+
+FIGURES_EVERY = 5
+"""Steps between those whose figures are kept: reading them makes a GPU wait."""
+
+SAVE_SECONDS = 20.0
+"""Least time between checkpoints; there is always one at the end. Chosen by us."""
+
+ECHO_BATCHES = 16
+"""Fresh batches from whose examples repeated ones are drawn. Chosen by us."""
 
 WARM_UP_STEPS = 50
 """Steps over which the learning rate rises from zero."""
@@ -75,6 +86,12 @@ class LoopSettings:
         Machines that train together.
     render_on_device : bool
         Whether examples are made in the main process on its device, as pays on a GPU; workers then only choose them.
+    seconds : float
+        If above zero, the longest that the run may take, earlier parts of it counted in: whichever of time and steps
+        is nearer its end then says where the learning rate stands.
+    echo : int
+        How often each example is used, where making them is slower than learning from them (data echoing: Choi et al.
+        2019, arXiv 1907.05550).
     """
 
     steps: int = 10_000
@@ -88,6 +105,8 @@ class LoopSettings:
     devices: str = "auto"
     nodes: int = 1
     render_on_device: bool = False
+    seconds: float = 0.0
+    echo: int = 1
 
 
 class Objective(Protocol):
@@ -134,7 +153,27 @@ class Render(Protocol):
         """
 
 
-def learning_rate(step: int, settings: LoopSettings) -> float:
+def progress(step: int, seconds: float, settings: LoopSettings) -> float:
+    """Say how much of a run is done.
+
+    Parameters
+    ----------
+    step : int
+        Steps done.
+    seconds : float
+        Time they took.
+    settings : LoopSettings
+        The run's settings.
+
+    Returns
+    -------
+    float
+        1 at the end, and above it.
+    """
+    return max(step / settings.steps, seconds / settings.seconds if settings.seconds > 0 else 0.0)
+
+
+def learning_rate(step: int, settings: LoopSettings, *, seconds: float = 0.0) -> float:
     """Give the learning rate of a step: a short warm-up, a plateau, a linear fall to zero.
 
     Parameters
@@ -143,13 +182,15 @@ def learning_rate(step: int, settings: LoopSettings) -> float:
         From 0.
     settings : LoopSettings
         The run's settings.
+    seconds : float, optional
+        Time that the run took so far.
 
     Returns
     -------
     float
         Learning rate.
     """
-    left = (settings.steps - step) / max(1.0, settings.steps * settings.decay_share)
+    left = (1 - progress(step, seconds, settings)) / max(1 / settings.steps, settings.decay_share)
     return settings.learning_rate * min(1.0, (step + 1) / WARM_UP_STEPS, max(left, 0.0))
 
 
@@ -204,8 +245,38 @@ def fit(
         fabric.load(checkpoint, state)
         _log.info("resumed at step %d", state["step"])
     start = state["step"] * fabric.world_size + fabric.global_rank
-    _loop(fabric, state, _batches(fabric, examples(start), settings, render), objective, settings, out)
+    batches = _batches(fabric, examples(start), settings, render)
+    if settings.echo > 1:
+        batches = echoed(batches, settings.echo, torch.Generator().manual_seed(settings.seed + start))
+    _loop(fabric, state, batches, objective, settings, out)
     return checkpoint
+
+
+def echoed(batches: Iterator[Batch], times: int, draw: torch.Generator) -> Iterator[Batch]:
+    """Use every example several times, each time in other company.
+
+    Parameters
+    ----------
+    batches : iterator of tuple of Tensor
+        Fresh batches.
+    times : int
+        Batches given for each fresh one.
+    draw : torch.Generator
+        Chooses them.
+
+    Yields
+    ------
+    tuple of Tensor
+        Batches of the examples of the last `ECHO_BATCHES` fresh ones.
+    """
+    kept: deque[list[Batch]] = deque(maxlen=ECHO_BATCHES)
+    for batch in batches:
+        size = len(batch[0])
+        kept.append(list(zip(*(part.unbind() for part in batch), strict=True)))
+        pool = [example for fresh in kept for example in fresh]
+        for _ in range(times):
+            chosen = torch.randperm(len(pool), generator=draw)[:size].tolist()
+            yield tuple(torch.stack(parts) for parts in zip(*(pool[i] for i in chosen), strict=True))
 
 
 def _ready(network: torch.nn.Module) -> torch.nn.Module:
@@ -243,25 +314,31 @@ def _loop(
 ) -> None:
     model, optimizer, average = state["model"], state["optimizer"], state["average"]
     board = _Board(out) if fabric.is_global_zero else None
-    figures, started = _Means(), time.monotonic()
-    while state["step"] < settings.steps:
+    figures, started, saved = _Means(), time.monotonic(), time.monotonic()
+    done = progress(state["step"], state["seconds"], settings)
+    while done < 1:
+        step = state["step"]
         for group in optimizer.param_groups:
-            group["lr"] = learning_rate(state["step"], settings)
-        loss, seen = objective(model, next(batches), state["step"])
+            group["lr"] = learning_rate(step, settings, seconds=state["seconds"])
+        loss, seen = objective(model, next(batches), step)
         optimizer.zero_grad()
         fabric.backward(loss)
         fabric.clip_gradients(model, optimizer, max_norm=MAX_GRADIENT_NORM)
         optimizer.step()
-        state["step"] += 1
+        state["step"] = step + 1
         _average(average, model, min(LONGEST_AVERAGE, 1 - 1 / (state["step"] * 0.2 + 1)))
-        figures.add({"loss": float(loss.detach()), **seen})
-        if state["step"] % LOG_EVERY == 0 or state["step"] == settings.steps:
-            now = time.monotonic()
-            state["seconds"], started = state["seconds"] + now - started, now
+        if step % FIGURES_EVERY == 0:
+            figures.add({"loss": float(loss.detach()), **seen})
+        now = time.monotonic()
+        state["seconds"], started = state["seconds"] + now - started, now
+        done = progress(state["step"], state["seconds"], settings)
+        if state["step"] % LOG_EVERY == 0 or done >= 1:
             if board is not None:
                 figures.write(board, state["step"], state["seconds"])
             figures = _Means()
+        if now - saved > SAVE_SECONDS or done >= 1:
             _save(fabric, state, out / CHECKPOINT_FILE)
+            saved = now
     if board is not None:
         board.close()
 
@@ -277,11 +354,12 @@ def _save(fabric: Any, state: Mapping[str, Any], checkpoint: Path) -> None:
 
 @torch.no_grad()
 def _average(average: torch.nn.Module, model: torch.nn.Module, keep: float) -> None:
-    """Move the averaged weights toward the current ones."""
-    for mean, value in zip(average.state_dict().values(), model.state_dict().values(), strict=True):
-        if mean.dtype.is_floating_point:
-            mean.lerp_(value.to(mean.dtype), 1 - keep)
-        else:
+    """Move the averaged weights toward the current ones, all at once."""
+    pairs = list(zip(average.state_dict().values(), model.state_dict().values(), strict=True))
+    means, values = zip(*((m, v) for m, v in pairs if m.dtype.is_floating_point), strict=True)
+    get_ema_multi_avg_fn(keep)(list(means), [v.to(m.dtype) for m, v in zip(means, values, strict=True)], 0)
+    for mean, value in pairs:
+        if not mean.dtype.is_floating_point:
             mean.copy_(value)
 
 

@@ -13,7 +13,7 @@ from torch.utils.data import IterableDataset, get_worker_info
 
 from spondyl.core import Structure
 from spondyl.training.anatomies import list_anatomies, load_anatomy
-from spondyl.training.loop import LoopSettings, fit
+from spondyl.training.loop import FIGURES_EVERY, LoopSettings, fit
 from spondyl.training.losses import IGNORED, structure_loss
 from spondyl.training.networks import SpineUNet
 from spondyl.training.synthesis import make_patch
@@ -34,7 +34,7 @@ class TrainingSettings(LoopSettings):
     ----------
     steps, batch_size, learning_rate, decay_share, weight_decay, workers, seed
         As in `LoopSettings`.
-    precision, devices, nodes, render_on_device
+    precision, devices, nodes, render_on_device, seconds, echo
         As in `LoopSettings`.
     physical_share : float
         Share of patches with physical contrast; the rest is random.
@@ -148,8 +148,11 @@ def train(anatomies: Path, out: Path, settings: TrainingSettings, network: torch
         image, code, structure = batch
         logits = model(image.contiguous(memory_format=torch.channels_last_3d), code)
         balance = BALANCE_EXPONENT * max(0.0, 1 - step / max(settings.balanced_steps, 1))
-        return structure_loss(logits, structure, balance=balance), overlap(logits.detach(), structure)
+        figures = overlap(logits.detach(), structure) if step % FIGURES_EVERY == 0 else {}
+        return structure_loss(logits, structure, balance=balance), figures
 
+    # All patches have one shape, for which the fastest convolutions are worth looking for.
+    torch.backends.cudnn.benchmark = True
     return fit(
         network or SpineUNet(),
         lambda start: Patches(anatomies, settings, start),
