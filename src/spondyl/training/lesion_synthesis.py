@@ -34,6 +34,17 @@ REACH_PIXELS = 10
 SMALL_VOXELS, HIGHEST_WEIGHT = 400, 4.0
 """Voxels of lesions smaller than this count more, up to this factor, so that small lesions are worth finding."""
 
+TEXTURE_STRENGTH = (0.06, 1.4)
+"""Range of the strength of texture, in standard deviations of the patient's marrow: real marrow is nearly even in some
+images of high signal and uneven in others (within a body 3 to 13 % of its signal, at scales of 1 and of 3 mm, in 19
+lumbar volumes)."""
+
+GRAIN_STRENGTH = (0.01, 0.35)
+"""The same of the texture that each series has for itself."""
+
+CALM_SHARE, CALM_UNREST = 0.4, (0.05, 0.35)
+"""Share of studies in which marrow is nearly even, and what is left there of texture and noise. Chosen by us."""
+
 DIFFUSION_BLUR = 0.9
 """Least blur of echo-planar images, in pixels of 1.25 mm: they are acquired at 1.7 to 2.6 mm."""
 
@@ -83,10 +94,11 @@ def make_lesion_patch(
     noise = torch.Generator(device).manual_seed(int(rng.integers(2**62)))
     pose = sample_pose(anatomy, rng, PATCH_SHAPE, lesion_share=LESION_SHARE)
     view = view_of(anatomy, pose, rng, noise, torch.device(device), PATCH_SHAPE)
-    texture = patient_texture(PATCH_SHAPE, rng, noise, torch.device(device))
+    unrest = draw_unrest(rng)
+    texture = patient_texture(PATCH_SHAPE, rng, noise, torch.device(device)) * unrest
     images: dict[Slot, Tensor] = {}
     for series, contrast in study_contrasts(rng, sample_series(rng)).items():
-        images |= acquired(series, contrast, view, texture, rng, noise)
+        images |= acquired(series, contrast, view, texture, rng, noise, unrest=unrest)
     truth = view.at_centers(anatomy.structure)
     label = view.at_centers(anatomy.lesion)
     outlines = imperfect_outlines(truth, label, view.at_centers(anatomy.instance), rng, noise)
@@ -96,6 +108,22 @@ def make_lesion_patch(
     seen = torch.stack([torch.isfinite(i) for i in images.values()]).any(0)
     target[~(_near_spine(truth > 0) | (target > 0)) | ~seen] = IGNORED
     return LesionPatch(channels, facts, target, _weight(label))
+
+
+def draw_unrest(rng: np.random.Generator) -> float:
+    """Draw how uneven all marrow of a study looks: some scanners show it nearly even.
+
+    Parameters
+    ----------
+    rng : numpy.random.Generator
+        Source of randomness.
+
+    Returns
+    -------
+    float
+        Factor on texture and noise, 1 in most studies.
+    """
+    return float(rng.uniform(*CALM_UNREST)) if rng.random() < CALM_SHARE else 1.0
 
 
 def patient_texture(
@@ -122,7 +150,8 @@ def patient_texture(
     u = rng.uniform
     scales = ((u(1, 2), u(0.2, 0.8)), (u(3, 7), u(0.2, 1.0)), (u(8, 18), u(0.0, 1.0)))
     fields = torch.stack([share * smooth((1, *shape), pixels, noise, device)[0] for pixels, share in scales])
-    return fields.sum(0) * float(u(0.3, 1.4) / np.linalg.norm([share for _, share in scales]))
+    strength = np.exp(u(*np.log(TEXTURE_STRENGTH)))
+    return fields.sum(0) * float(strength / np.linalg.norm([share for _, share in scales]))
 
 
 class Looked(Protocol):
@@ -168,6 +197,8 @@ def acquired(
     texture: Tensor,
     rng: np.random.Generator,
     noise: torch.Generator,
+    *,
+    unrest: float = 1.0,
 ) -> dict[Slot, Tensor]:
     """Acquire one series.
 
@@ -185,6 +216,8 @@ def acquired(
         Source of all variation.
     noise : torch.Generator
         Source of voxel noise.
+    unrest : float, optional
+        Factor on noise and on the series' own texture, from `draw_unrest`.
 
     Returns
     -------
@@ -193,10 +226,11 @@ def acquired(
     """
     shape = (texture.shape[0], texture.shape[1], texture.shape[2])
     slope = view.looked_up(contrast.slope)
-    grain = smooth((1, *shape), rng.uniform(1, 3), noise, texture.device)[0] * float(rng.uniform(0, 0.35))
+    strength = float(np.exp(rng.uniform(*np.log(GRAIN_STRENGTH))))
+    grain = smooth((1, *shape), rng.uniform(1, 3), noise, texture.device)[0] * strength * unrest
     signal = view.averaged(contrast.signal) + slope * (texture + grain)
     diffusion = series is Series.DIFFUSION
-    images = scanned(signal, rng, noise, blur=DIFFUSION_BLUR if diffusion else 0.35)
+    images = scanned(signal, rng, noise, blur=DIFFUSION_BLUR if diffusion else 0.35, unrest=unrest)
     if rng.random() < 0.3:
         images = images.roll((int(rng.integers(-1, 2)), int(rng.integers(-1, 2))), (2, 3))
     hidden = view.outside

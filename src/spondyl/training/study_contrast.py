@@ -99,7 +99,7 @@ def study_contrasts(rng: np.random.Generator, wanted: Sequence[Series]) -> dict[
         By series.
     """
     patient = _with_red_marrow(sample_patient(rng)).textured()
-    marrow = rng.normal(0, rng.uniform(0, 0.8), N_INSTANCES)
+    marrow = rng.normal(0, 0.8 * rng.random() ** 2, N_INSTANCES)
     if rng.random() < 0.15:
         marrow[rng.integers(N_INSTANCES)] += rng.normal(0, 1.5)
     discs = rng.normal(0, rng.uniform(0.2, 1.0), N_INSTANCES)

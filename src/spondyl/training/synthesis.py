@@ -141,7 +141,9 @@ def _scan(seen: Tissues, rng: np.random.Generator, noise: torch.Generator) -> tu
     return scanned(image[None], rng, noise)[0], field_of_view_cut(shape, rng, device)
 
 
-def scanned(images: Tensor, rng: np.random.Generator, noise: torch.Generator, *, blur: float = 0.35) -> Tensor:
+def scanned(
+    images: Tensor, rng: np.random.Generator, noise: torch.Generator, *, blur: float = 0.35, unrest: float = 1.0
+) -> Tensor:
     """Add what the scanner does: blur, coil, ghosts, noise.
 
     Parameters
@@ -154,6 +156,8 @@ def scanned(images: Tensor, rng: np.random.Generator, noise: torch.Generator, *,
         Source of voxel noise.
     blur : float, optional
         Smallest in-plane blur, in pixels.
+    unrest : float, optional
+        Factor on the noise.
 
     Returns
     -------
@@ -171,7 +175,7 @@ def scanned(images: Tensor, rng: np.random.Generator, noise: torch.Generator, *,
         axis = int(rng.choice([1, 2]))
         images = images + u(0.02, 0.12) * images.roll(int(shape[axis] / rng.integers(2, 5)), axis + 1)
     images = images / (torch.quantile(images[0, :, ::3, ::3], 0.97) + 1e-6)
-    level = float(np.exp(u(np.log(0.003), np.log(0.07))))
+    level = float(np.exp(u(np.log(0.003), np.log(0.07)))) * unrest
     real, imaginary = (torch.randn((2, *images.shape), generator=noise, device=device) * level).unbind()
     if u() < 0.4:
         real, imaginary = _blur(real, 0.6) * 1.8, _blur(imaginary, 0.6) * 1.8
