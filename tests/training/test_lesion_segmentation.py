@@ -9,8 +9,13 @@ import torch
 from spondyl.io.weights import load_network
 from spondyl.models.study_inputs import N_CHANNELS, N_FACTS
 from spondyl.training.lesion_export import write_lesion_model
-from spondyl.training.lesion_segmentation import lesion_figures, lesion_loss, start_from_spine, train_lesions
-from spondyl.training.loop import LoopSettings
+from spondyl.training.lesion_segmentation import (
+    LesionTrainingSettings,
+    lesion_figures,
+    lesion_loss,
+    start_from_spine,
+    train_lesions,
+)
 from spondyl.training.losses import IGNORED
 from spondyl.training.networks import LesionUNet, SpineUNet
 
@@ -69,8 +74,10 @@ def test_a_lesion_network_starts_as_the_spine_network_stands():
 @pytest.mark.slow
 def test_a_run_goes_on_where_it_stood_and_its_graph_runs(folder, tmp_path):
     settings = {"batch_size": 1, "workers": 0, "devices": "1", "precision": "32-true"}
-    train_lesions(folder, tmp_path / "run", LoopSettings(steps=2, **settings), LesionUNet(**SMALL))
-    checkpoint = train_lesions(folder, tmp_path / "run", LoopSettings(steps=3, **settings), LesionUNet(**SMALL))
+    train_lesions(folder, tmp_path / "run", LesionTrainingSettings(steps=2, **settings), LesionUNet(**SMALL))
+    checkpoint = train_lesions(
+        folder, tmp_path / "run", LesionTrainingSettings(steps=3, **settings), LesionUNet(**SMALL)
+    )
     card = write_lesion_model(
         checkpoint, tmp_path / "model", anatomies=folder, network=LesionUNet(**SMALL), notes={"where": "a test"}
     )

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import json
 import logging
+import multiprocessing
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +19,7 @@ from spondyl.core import InputError
 from spondyl.phantom.anatomy import Anatomy, build_anatomy
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
 _log = logging.getLogger(__name__)
@@ -25,7 +27,7 @@ _log = logging.getLogger(__name__)
 TRAINING_SEEDS = range(1_000_000)
 """Seeds of patients that training may see; tests and benchmarks draw from above, so that none of theirs was learnt."""
 
-REGION_SHARES = {"lumbar": 0.72, "thoracolumbar": 0.2, "thoracic": 0.05, "cervical": 0.03}
+REGION_SHARES = {"lumbar": 0.55, "thoracolumbar": 0.19, "thoracic": 0.12, "cervical": 0.14}
 """Share of each region among the anatomies."""
 
 SPACING_MM = (2.0, 1.0, 1.0)
@@ -151,6 +153,38 @@ def make_anatomies(folder: Path, seeds: range) -> int:
         made += 1
         _log.info("anatomy %d made", seed)
     return made
+
+
+def in_processes(make: Callable[[Path, range], int], folder: Path, seeds: range, *, processes: int) -> int:
+    """Spread the making of patients over processes.
+
+    Parameters
+    ----------
+    make : callable
+        Makes those of a range of seeds that are not there, and says how many: `make_anatomies`, or
+        `spondyl.training.vertebrae.make_cohort`.
+    folder : Path
+        Where they are kept.
+    seeds : range
+        Patients to make.
+    processes : int
+        How many; with one, no other process is started.
+
+    Returns
+    -------
+    int
+        How many were made.
+    """
+    if processes <= 1:
+        return make(folder, seeds)
+    with ProcessPoolExecutor(processes, mp_context=multiprocessing.get_context("spawn")) as pool:
+        # Short pieces, so that all processes end at about the same time.
+        pieces = [seeds[i :: processes * PIECES] for i in range(min(len(seeds), processes * PIECES))]
+        return sum(pool.map(make, [folder] * len(pieces), pieces))
+
+
+PIECES = 4
+"""Pieces of work for each process. Chosen by us."""
 
 
 def list_anatomies(folder: Path) -> list[Path]:

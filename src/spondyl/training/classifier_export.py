@@ -25,7 +25,15 @@ from spondyl.training.classification import (
 from spondyl.training.export import load_average, write_graph
 from spondyl.training.loop import SETTINGS_FILE
 from spondyl.training.tables import toml_text
-from spondyl.training.vertebrae import CLASSES, GROUPS, SPACING_MM, SUBTYPES, load_cohort, make_cohort
+from spondyl.training.vertebrae import (
+    CLASSES,
+    FIRST_PATIENT,
+    GROUPS,
+    SPACING_MM,
+    SUBTYPES,
+    load_cohort,
+    make_cohort,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -38,9 +46,6 @@ SLICE_RANGE_MM = (2.6, 5.2)
 
 ERROR = 0.1
 """Share of each class whose prediction set may miss the truth. Chosen by us."""
-
-FIRST_PATIENT = 400_000
-"""Seed of the first patient; outline networks learn from lower ones. All lie in `TRAINING_SEEDS`."""
 
 LOOKS = 3
 """Choices of sequences that each patient is looked at with for calibration."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -13,7 +14,7 @@ from torch.utils.data import IterableDataset, get_worker_info
 from spondyl.models.study_inputs import Slot
 from spondyl.training.anatomies import MALIGNANT, list_anatomies, load_anatomy
 from spondyl.training.lesion_synthesis import make_lesion_patch
-from spondyl.training.loop import LoopSettings, fit
+from spondyl.training.loop import FIGURES_EVERY, LoopSettings, fit
 from spondyl.training.losses import IGNORED, soft_dice_loss
 from spondyl.training.networks import LesionUNet
 
@@ -28,9 +29,27 @@ COUNTED_VOXELS = 30
 """Outlines with fewer voxels are no alarm in the log: about 0.2 mL. Chosen by us."""
 
 
-FIRST_BALANCE, BALANCED_STEPS = 6.0, 1100
-"""Weight of lesion voxels at the first step, and the steps over which it falls to one: a young network then leaves the
-answer that all is normal sooner, an old one keeps its probabilities honest. Chosen by us."""
+FIRST_BALANCE = 6.0
+"""Weight of lesion voxels at the first step: a young network then leaves the answer that all is normal sooner. Chosen
+by us."""
+
+
+@dataclass(frozen=True)
+class LesionTrainingSettings(LoopSettings):
+    """How long and how to train the network that outlines lesions.
+
+    Parameters
+    ----------
+    steps, batch_size, learning_rate, decay_share, weight_decay, workers, seed
+        As in `LoopSettings`.
+    precision, devices, nodes, render_on_device, seconds, echo
+        As in `LoopSettings`.
+    balanced_steps : int
+        Steps over which lesion voxels count more, falling to none, so that an old network keeps its probabilities
+        honest; 0 for one that goes on from good weights.
+    """
+
+    balanced_steps: int = 1100
 
 
 class LesionPatches(IterableDataset):
@@ -70,7 +89,9 @@ class LesionPatches(IterableDataset):
                 yield tuple(patch)
 
 
-def train_lesions(anatomies: Path, out: Path, settings: LoopSettings, network: torch.nn.Module | None = None) -> Path:
+def train_lesions(
+    anatomies: Path, out: Path, settings: LesionTrainingSettings, network: torch.nn.Module | None = None
+) -> Path:
     """Train, or go on with, the network that outlines lesions.
 
     Parameters
@@ -79,7 +100,7 @@ def train_lesions(anatomies: Path, out: Path, settings: LoopSettings, network: t
         Folder of stored anatomies.
     out : Path
         Folder of the run; a checkpoint in it is resumed.
-    settings : LoopSettings
+    settings : LesionTrainingSettings
         How long and how.
     network : Module, optional
         Where to start; a fresh network by default.
@@ -96,11 +117,14 @@ def train_lesions(anatomies: Path, out: Path, settings: LoopSettings, network: t
         channels, facts, target, weight = batch
         target = target.long()
         logits = model(channels.contiguous(memory_format=torch.channels_last_3d), facts)
-        balance = 1 + (FIRST_BALANCE - 1) * max(0.0, 1 - step / BALANCED_STEPS)
+        balance = 1 + (FIRST_BALANCE - 1) * max(0.0, 1 - step / max(settings.balanced_steps, 1))
         weight = torch.where(target > 0, weight * balance, weight)
-        return lesion_loss(logits, target, weight), lesion_figures(logits.detach(), target)
+        figures = lesion_figures(logits.detach(), target) if step % FIGURES_EVERY == 0 else {}
+        return lesion_loss(logits, target, weight), figures
 
     stream = lambda step: LesionPatches(anatomies, settings.seed, step)  # noqa: E731
+    # All patches have one shape, for which the fastest convolutions are worth looking for.
+    torch.backends.cudnn.benchmark = True
     return fit(network or LesionUNet(), stream, objective, out, settings)
 
 

@@ -22,7 +22,7 @@ from spondyl.phantom.anatomy import build_anatomy
 from spondyl.phantom.kinds import CLASS_OF_KIND, LesionKind
 from spondyl.training.anatomies import region_of
 from spondyl.training.contrast import N_INSTANCES
-from spondyl.training.lesion_synthesis import acquired, imperfect_outlines, patient_texture
+from spondyl.training.lesion_synthesis import acquired, draw_unrest, imperfect_outlines, patient_texture
 from spondyl.training.render import smooth
 from spondyl.training.study_contrast import Series, study_contrasts
 
@@ -35,6 +35,9 @@ if TYPE_CHECKING:
     from spondyl.phantom.pathology import LesionTruth
 
 _log = logging.getLogger(__name__)
+
+FIRST_PATIENT = 400_000
+"""Seed of the first patient; outline networks learn from lower ones. All lie in `TRAINING_SEEDS`."""
 
 CLASSES = ("normal", "benign", "malignant")
 """Classes; every subtype belongs to one."""
@@ -218,11 +221,12 @@ def make_patient(seed: int) -> PatientCrops:
     mix = LESION_MIXES[rng.choice(len(LESION_MIXES), p=[share for _, share in LESION_MIXES])][0]
     anatomy = build_anatomy(seed, region=region_of(seed), spacing_mm=spacing, extent_mm=EXTENT_MM, lesions=mix)
     whole = _Whole(anatomy)
-    texture = patient_texture(whole.shape, rng, noise, torch.device("cpu"))  # type: ignore[arg-type]
+    unrest = draw_unrest(rng)
+    texture = patient_texture(whole.shape, rng, noise, torch.device("cpu")) * unrest  # type: ignore[arg-type]
     wanted = [Series.T1, Series.T2, Series.FLUID, *(s for s, share in ADDED_SHARE.items() if rng.random() < share)]
     images: dict[Any, Tensor] = {}
     for series, contrast in study_contrasts(rng, wanted).items():
-        images |= acquired(series, contrast, whole, texture, rng, noise)
+        images |= acquired(series, contrast, whole, texture, rng, noise, unrest=unrest)
     outlines = imperfect_outlines(whole.map("structure"), whole.map("lesion"), whole.map("instance"), rng, noise)
     channels, facts = study_input(images, outlines, SPACING_MM)
     found = outlines.argmax(0)
