@@ -29,3 +29,8 @@ def test_not_a_number_is_kept_and_nothing_is_left_out():
     assert table["a"] != table["a"]
     assert "b" not in table
     assert table["c"] == [1, 2]
+
+
+def test_tables_inside_a_list_come_back():
+    table = {"a": [{"b": 1.5, "c d": "x"}, {}], "e": {"f": [[1], [2, 3]]}}
+    assert tomllib.loads(toml_text(table)) == table

@@ -13,6 +13,7 @@ import typer
 from typer.core import TyperGroup
 
 from spondyl import RESEARCH_USE_ONLY, __version__
+from spondyl.app.adopt import adopt
 from spondyl.app.cohort import cohort
 from spondyl.app.console import UNUSABLE, defect_log, error_line, exit_code, shown_progress
 from spondyl.app.evaluate import evaluate
@@ -56,6 +57,9 @@ app = typer.Typer(
 simulate = typer.Typer(help="Make synthetic patients.", **_OPTIONS)
 models = typer.Typer(help="Network weights and their cards.", **_OPTIONS)
 app.add_typer(simulate, name="simulate")
+models.command(
+    "adopt", help="Take over a network made elsewhere: nnU-Net v2 or a MONAI bundle. Needs the extra `train`."
+)(adopt)
 app.add_typer(models, name="models")
 app.add_typer(cohort, name="cohort")
 app.add_typer(evaluate, name="evaluate")

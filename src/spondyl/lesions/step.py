@@ -22,7 +22,8 @@ from spondyl.core import (
 from spondyl.lesions.candidates import Candidate, Thresholds, find_candidates, search_region
 from spondyl.lesions.compartments import Compartment, divide
 from spondyl.lesions.measure import longest_diameter_mm
-from spondyl.models.detect import detect, onto
+from spondyl.models.adopted import is_adopted, sequences_for, ways_of
+from spondyl.models.detect import detect, detect_elsewhere, onto
 from spondyl.models.study import study_of
 
 if TYPE_CHECKING:
@@ -101,23 +102,32 @@ def find_lesions(case: Case, settings: LesionSettings, *, network: Network) -> C
     """
     structures = case.labels["structures"]
     grid = structures.grid
-    study = study_of(case, network.card)
-    if study is None:
+    looked = _looked(case, settings, network)
+    if looked is None:
         text = "No series at hand shows marrow in a way the lesion network knows, so no lesions were sought."
         case = case.flagged(QualityFlag("no_lesion_sequence", text))
         return _with_candidates(case, settings, network, (), (np.zeros(grid.shape, np.float32),) * 3)
-    found = detect(study, network, views=settings.views)
+    found, sequences = looked
     region = search_region(structures.array, grid.spacing_mm)
     benign, malignant = (np.where(region, onto(found.probabilities[i], found.grid, grid), 0) for i in (1, 2))
-    seed = settings.seed_t2_alone if set(study.sequences) <= T2_ALONE else settings.seed
+    seed = settings.seed_t2_alone if set(sequences) <= T2_ALONE else settings.seed
     thresholds = Thresholds(min(settings.threshold, seed), seed, settings.min_volume_mm3)
     candidates = find_candidates(malignant, benign, region, grid.voxel_volume_mm3, thresholds)
-    used = tuple(s.value for s in study.sequences)
+    used = tuple(s.value for s in sequences)
     lesions = [_lesion(label, c, case, used) for label, c in enumerate(candidates, start=1)]
     doubt = _doubt(found, grid)
     return _with_candidates(
         case, settings, network, tuple(zip(candidates, lesions, strict=True)), (malignant, benign, doubt)
     )
+
+
+def _looked(case: Case, settings: LesionSettings, network: Network) -> tuple[Detection, tuple[Sequence, ...]] | None:
+    """What the network says, and of which sequences; None where none is of a kind it knows."""
+    if is_adopted(network.card):
+        fits = sequences_for(ways_of(network.card), case.images)
+        return detect_elsewhere(case, network) if fits else None
+    study = study_of(case, network.card)
+    return None if study is None else (detect(study, network, views=settings.views), study.sequences)
 
 
 def _doubt(found: Detection, grid: Grid) -> NDArray[np.float32]:
@@ -147,9 +157,9 @@ def _with_candidates(
         asdict(settings),
         models={network.name: network.sha256},
         methods=(
-            "Lesion candidates were outlined on all suitable series together by a 3D U-Net trained on synthetic "
-            "patients alone; connected voxels above one threshold count where a higher one is reached, and class "
-            "probabilities are means over the voxels above it."
+            "Lesion candidates were outlined on all suitable series together by "
+            f"{network.card.described}; connected voxels above one threshold count where a higher one is reached, and "
+            "class probabilities are means over the voxels above it."
         ),
     )
     names = {lesion.label: f"lesion {lesion.label}" for _, lesion in found}

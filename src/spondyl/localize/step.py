@@ -14,6 +14,7 @@ from spondyl.core import (
     Case,
     Image,
     LabelMap,
+    ModelError,
     NoSpineError,
     QualityFlag,
     Sequence,
@@ -34,6 +35,7 @@ from spondyl.localize.level_model import shipped_level_model
 from spondyl.localize.levels import LevelGuess, name_levels
 from spondyl.localize.outlines import Outlines, on_whole_grid, outline
 from spondyl.models import segment
+from spondyl.models.adopted import is_adopted, ways_of
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -126,7 +128,7 @@ def localize(case: Case, settings: LocalizeSettings, *, network: Network) -> Cas
         If no column of vertebral bodies was found.
     """
     reference = case.reference or next(iter(case.images))
-    used = _sequences(case, reference, settings.max_sequences)
+    used = _looked_at(_sequences(case, reference, settings.max_sequences), network)
     found = fuse([segment(case.images[s], network, views=settings.views) for s in used])
     image = case.images[reference]
     outlines = outline(found, image.grid, cortex_share=settings.cortex_share)
@@ -143,8 +145,8 @@ def localize(case: Case, settings: LocalizeSettings, *, network: Network) -> Cas
         asdict(settings),
         models={network.name: network.sha256, "levels": shipped_level_model().sha256},
         methods=(
-            f"Vertebrae, discs, canal, cord and sacrum were outlined on {', '.join(s.value for s in used)} by a 3D "
-            "U-Net trained on synthetic patients alone; bodies were told apart by erosion and named by weighing all "
+            f"Vertebrae, discs, canal, cord and sacrum were outlined on {', '.join(s.value for s in used)} by "
+            f"{network.card.described}; bodies were told apart by erosion and named by weighing all "
             "consistent namings of the column by sizes, tilt, discs, canal, cord and sacrum."
         ),
     )
@@ -158,6 +160,19 @@ def _sequences(case: Case, reference: Sequence, most: int) -> list[Sequence]:
         s for s in LOOKED_AT if s in case.images and s is not reference and case.images[s].grid.plane == "sagittal"
     ]
     return [reference, *others][:most]
+
+
+def _looked_at(sequences: list[Sequence], network: Network) -> list[Sequence]:
+    """Leave out what a network made elsewhere does not take."""
+    if not is_adopted(network.card):
+        return sequences
+    (taken, *more) = ways_of(network.card).channels
+    used = [s for s in sequences if s in taken]
+    if more or not used:
+        wanted = ", ".join(taken) if not more else "one sequence alone"
+        msg = f"a network that outlines the spine on {wanted} is wanted for {', '.join(sequences)}; name another model"
+        raise ModelError(msg)
+    return used
 
 
 @dataclass(frozen=True, eq=False)

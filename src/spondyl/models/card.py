@@ -53,6 +53,14 @@ class ModelCard:
     lesion_classes: tuple[str, ...]
     details: Mapping[str, Any] = field(default_factory=dict)
 
+    @property
+    def described(self) -> str:
+        """The network in words, for a methods section: what it is and what it was trained on."""
+        data = str(self.details.get("training", {}).get("data", ""))
+        if data.startswith("synthetic patients"):
+            return "a 3D U-Net trained on synthetic patients alone"
+        return f"the network {self.name} (trained on {data or 'data that its card does not tell'})"
+
 
 def parse_card(text: str) -> ModelCard:
     """Read a model card.

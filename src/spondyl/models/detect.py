@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from spondyl.core import SAGITTAL, Grid, ModelError, reorient
+from spondyl.models.adopted import LESION_WORDS, as_lesions, look, ways_of
 from spondyl.models.space import resample
 from spondyl.models.study import inside
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from spondyl.core import Case, Sequence
     from spondyl.models.network import Network
     from spondyl.models.study import Study
 
@@ -66,6 +68,36 @@ def detect(study: Study, network: Network, *, views: int = 2) -> Detection:
         outputs.append(network.predict(study.channels[:, ::-1], study.facts)[:, ::-1])
     lesion = np.stack([1 - o[0] for o in outputs])
     return Detection(study.grid, np.stack(outputs).mean(0), lesion.std(0).astype(np.float32))
+
+
+def detect_elsewhere(case: Case, network: Network) -> tuple[Detection, tuple[Sequence, ...]]:
+    """Look for lesions with a network that was made elsewhere.
+
+    Parameters
+    ----------
+    case : Case
+        With its images.
+    network : Network
+        An adopted lesion network.
+
+    Returns
+    -------
+    detection : Detection
+        One view.
+    sequences : tuple of Sequence
+        What it looked at.
+
+    Raises
+    ------
+    ModelError
+        If it is not a lesion network.
+    """
+    ways = ways_of(network.card)
+    if not set(ways.classes) & set(LESION_WORDS):
+        msg = f"a lesion network is wanted, {network.name} outlines something else; name another model"
+        raise ModelError(msg)
+    grid, p, used = look(case.images, network)
+    return Detection(grid, as_lesions(p, ways), np.zeros(grid.shape, np.float32)), used
 
 
 def onto(array: NDArray[np.float32], source: Grid, target: Grid) -> NDArray[np.float32]:

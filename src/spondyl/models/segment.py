@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from spondyl.models.adopted import as_structures, is_adopted, look, ways_of
 from spondyl.models.contrast_code import code_of, one_hot
 from spondyl.models.inputs import input_channels
 from spondyl.models.space import to_working_space, working_grid
@@ -47,13 +48,16 @@ def segment(image: Image, network: Network, *, views: int = 2) -> Prediction:
     network : Network
         The network.
     views : int, optional
-        1 looks once; 2 adds the left-right mirror image.
+        1 looks once; 2 adds the left-right mirror image. A network made elsewhere looks once.
 
     Returns
     -------
     Prediction
         Mean over the views.
     """
+    if is_adopted(network.card):
+        found, p, _ = look({image.sequence: image}, network)
+        return Prediction(found, as_structures(p, ways_of(network.card)), np.zeros(found.shape, np.float32))
     grid = working_grid(image.grid, network.card)
     array = to_working_space(image, grid)
     code = one_hot(code_of(image.sequence))[0]
