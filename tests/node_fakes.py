@@ -155,7 +155,7 @@ def ask(http_port: int, path: str, data: bytes | None = None):
 def count_and_analyze(study: Path, out: Path) -> dict:
     """Do as `stub_analysis`, slowly, and leave a mark for each time it was begun and ended."""
     marks = out.parent / "marks"
-    marks.mkdir(exist_ok=True)
+    marks.mkdir(parents=True, exist_ok=True)
     (marks / f"begun-{time.time_ns()}").touch()
     time.sleep(0.4)
     document = stub_analysis(study, out)

@@ -15,7 +15,7 @@ Out = Annotated[
 ]
 
 cohort = typer.Typer(
-    help="Tables of many patients: harmonize them.",
+    help="Many patients: analyze and harmonize them.",
     no_args_is_help=True,
     add_completion=False,
     rich_markup_mode=None,
@@ -25,7 +25,7 @@ cohort = typer.Typer(
 
 @cohort.callback()
 def _root() -> None:
-    """Tables of many patients: harmonize them."""
+    """Many patients: analyze and harmonize them."""
 
 
 @cohort.command("harmonize", help="Bring the features of many scanners to one scale; tables and report in DIR.")
@@ -120,6 +120,52 @@ def harmonize(
     typer.echo(headline(found.audit) + ".", err=True)
     typer.echo(RESEARCH_USE_ONLY, err=True)
     typer.echo(f"report: {out / 'report.html'}")
+
+
+@cohort.command("analyze", help="Analyze every study of a folder or URL, resumable, into results and one AnnData.")
+def analyze(
+    studies: Annotated[
+        str, typer.Argument(metavar="STUDIES", help="Folder or URL (s3://...) with a folder or zip for each study.")
+    ],
+    *,
+    out: Annotated[str, typer.Option("--out", metavar="DIR", help="Folder or URL for results; earlier ones are kept.")],
+    jobs: Annotated[int, typer.Option("--jobs", min=0, help="Studies at once here; 0 takes as many as fit.")] = 0,
+    threads: Annotated[int, typer.Option("--threads", min=1, help="Processor threads for each study.")] = 1,
+    database: Annotated[
+        str, typer.Option("--database", metavar="URL", help="postgresql://... where other machines help.")
+    ] = "",
+    settings: Annotated[
+        Path | None, typer.Option("--settings", metavar="FILE", help="TOML file with settings of the analysis.")
+    ] = None,
+) -> None:
+    """Analyze every study of a place.
+
+    Parameters
+    ----------
+    studies : str
+        Where they lie.
+    out : str
+        Where results go.
+    jobs : int
+        Worker processes.
+    threads : int
+        Processor threads of each.
+    database : str
+        URL of the database.
+    settings : Path, optional
+        TOML file.
+    """
+    from spondyl import RESEARCH_USE_ONLY
+    from spondyl.app.cohort_analyze import OUTCOMES, TABLE, CohortChoices, analyze_cohort
+    from spondyl.app.console import shown_progress
+
+    choices = CohortChoices(jobs, threads, database, settings)
+    with shown_progress() as progress:
+        outcomes = analyze_cohort(studies, out, choices, progress=progress)
+    failed = sum(bool(why) for why in outcomes.values())
+    typer.echo(f"{len(outcomes) - failed} of {len(outcomes)} studies analyzed; {OUTCOMES} tells of each.", err=True)
+    typer.echo(RESEARCH_USE_ONLY, err=True)
+    typer.echo(f"table: {out.rstrip('/')}/{TABLE}")
 
 
 def _names(text: str) -> tuple[str, ...]:

@@ -29,6 +29,7 @@ PART_WORDS = {
     "lesions": "searching for lesions",
     "classify": "classing vertebrae and lesions",
     "write": "writing the results",
+    "study": "analyzing the studies",
 }
 
 

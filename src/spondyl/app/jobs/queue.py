@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 from spondyl.core import SpondylError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from dbos import DBOSClient
 
     from spondyl.app.jobs.ledger import Delivery
@@ -172,6 +174,24 @@ class Queue:
             name = str(job.queue_name)
             counts[name] = counts.get(name, 0) + 1
         return counts
+
+    def outcomes(self, jobs: Iterable[str]) -> dict[str, str]:
+        """Give what ended jobs gave back.
+
+        Parameters
+        ----------
+        jobs : iterable of str
+            Their names.
+
+        Returns
+        -------
+        dict of str to str
+            Only of those that ended; what one says that was given up is said by the queue.
+        """
+        found = self._client.list_workflows(workflow_ids=list(jobs), load_input=False)
+        ended = {job.workflow_id: job for job in found if job.status not in ("ENQUEUED", "PENDING", "DELAYED")}
+        gone = "its analysis ended its process again and again"
+        return {name: str(job.output or "") if job.status == "SUCCESS" else gone for name, job in ended.items()}
 
     def forget(self, prefix: str) -> None:
         """Delete the records of finished jobs whose names begin alike.

@@ -97,7 +97,7 @@ def working(
     """
     from dbos import DBOS
 
-    from spondyl.app.jobs import work
+    from spondyl.app.jobs import cohort, work  # noqa: F401 - makes their jobs known to the queue
 
     name = name or secrets.token_hex(8)
     folder = DataFolder(settings.data).make()
