@@ -221,7 +221,7 @@ def kills(args: argparse.Namespace, folder: Path) -> dict:
         thread.start()
         count = Counter()
         while sum(count.values()) < args.kills:
-            time.sleep(chance.uniform(0.2, 4.0))
+            time.sleep(chance.uniform(0.2, args.every_s))
             name = chance.choice(list(running))
             count[name] += 1
             running[name].kill()
@@ -309,6 +309,7 @@ def main() -> None:
     parser.add_argument("--associations", type=int, default=8)
     parser.add_argument("--kills", type=int, default=50)
     parser.add_argument("--pause-s", type=float, default=3.0)
+    parser.add_argument("--every-s", type=float, default=12.0)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--runs", type=int, default=5)
     parser.add_argument("--quiet-s", type=float, default=0.5)

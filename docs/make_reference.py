@@ -25,6 +25,7 @@ from numpydoc.docscrape import ClassDoc
 
 import spondyl
 from spondyl.app.cli import app
+from spondyl.app.serve_settings import DicomDestination, Peer, ServeSettings, Tls, WebDestination
 from spondyl.io.clinical import form_fields
 from spondyl.io.result import SCHEMA_FILE
 from spondyl.pipeline.settings import Settings
@@ -73,6 +74,34 @@ def _settings_table(part: Any) -> str:
             shown = json.dumps(value, ensure_ascii=False, default=list) if value is not None else "none"
             rows.append(_row(f"`{f.name}`", f"`{shown}`", described.get(f.name, "")))
     return _table(("key", "default", "meaning"), rows) if rows else "No settings."
+
+
+def node_tables() -> str:
+    """Give a table for the settings of the node and one for each of their parts.
+
+    Returns
+    -------
+    str
+        Markdown.
+    """
+    parts = {
+        "at the top": ServeSettings,
+        "`[[peers]]`": Peer,
+        "`[[destinations]]` of kind dicom": DicomDestination,
+        "`[[destinations]]` of kind dicomweb": WebDestination,
+        "`[dicom_tls]`, `[web_tls]`, `tls` of a destination": Tls,
+    }
+    return "\n\n".join(f"### {title}\n\n{_node_table(part)}" for title, part in parts.items())
+
+
+def _node_table(part: Any) -> str:
+    described = {name.strip(): " ".join(p.desc) for p in ClassDoc(part)["Parameters"] for name in p.name.split(",")}
+    rows = []
+    for name, field in part.model_fields.items():
+        default = "required" if field.is_required() else f"`{json.dumps(field.default, default=str)}`"
+        secret = "SecretStr" in str(field.annotation)
+        rows.append(_row(f"`{name}`", '`""`' if secret else default, described.get(name, "")))
+    return _table(("key", "default", "meaning"), rows)
 
 
 def result_tables() -> str:
@@ -163,7 +192,13 @@ def clinical_table() -> str:
     return _table(("field", "allowed", "meaning"), rows)
 
 
-TABLES = {"clinical": clinical_table, "settings": settings_tables, "result": result_tables, "commands": command_tables}
+TABLES = {
+    "clinical": clinical_table,
+    "settings": settings_tables,
+    "node": node_tables,
+    "result": result_tables,
+    "commands": command_tables,
+}
 
 
 def filled(text: str) -> str:

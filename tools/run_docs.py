@@ -8,6 +8,9 @@ blocks of a page share their variables. A comment on the line before a block cha
 ``<!-- output -->``
     Before a ``text`` block: what the block before it prints must be exactly this.
 
+``<!-- needs: program another -->``
+    Anywhere on a page: it runs only where these programs are; elsewhere it is skipped and names them.
+
 The first tutorial leaves a synthetic patient and its analysis behind; every later page starts with a copy of them, so
 that the whole documentation costs one simulation.
 """
@@ -44,6 +47,8 @@ FENCE = re.compile(
     r"^(?P<indent>[ ]*)```(?P<language>\w+)[ ]*\n(?P<code>.*?)^(?P=indent)```[ ]*$",
     re.MULTILINE | re.DOTALL,
 )
+
+NEEDS = re.compile(r"^<!--[ ]*needs:[ ]*([^\n]*?)[ ]*-->$", re.MULTILINE)
 
 
 @dataclass(frozen=True)
@@ -158,7 +163,13 @@ def run_page(page: Path) -> None:
     """
     variables: dict[str, Any] = {"__name__": "__main__"}
     printed = ""
-    for block in blocks(page.read_text(encoding="utf-8")):
+    text = page.read_text(encoding="utf-8")
+    wanted = [name for line in NEEDS.findall(text) for name in line.split()]
+    absent = [name for name in wanted if shutil.which(name) is None]
+    if absent:
+        print(f"    skipped, {', '.join(absent)} not found: see tools/install_system_packages.sh")
+        return
+    for block in blocks(text):
         if block.mark == "skip":
             print(f"    line {block.line}: skipped, {block.reason}")
         elif block.mark == "output":
@@ -173,7 +184,8 @@ def run_page(page: Path) -> None:
 
 def _environment() -> dict[str, str]:
     """Put this Python's commands first, and its package where a source tree is used without installation."""
-    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
+    # Debian keeps servers in /usr/sbin, which users do not have on their path.
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", ""), "/usr/sbin"])
     python_path = os.pathsep.join(filter(None, [str(ROOT / "src"), os.environ.get("PYTHONPATH", "")]))
     return {**os.environ, "PATH": path, "PYTHONPATH": python_path, "SPONDYL_ROOT": str(ROOT)}
 

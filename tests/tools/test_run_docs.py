@@ -70,3 +70,10 @@ def test_a_block_is_skipped_with_a_reason_only(run_docs, page, capsys):
 
 def test_an_indented_block_runs_without_its_indent(run_docs, page):
     run_docs.run_page(page("1. First\n\n   ```python\n   if True:\n       done = 1\n   ```\n"))
+
+
+def test_a_page_that_needs_a_missing_program_is_skipped_and_names_it(run_docs, page, capsys):
+    run_docs.run_page(page("<!-- needs: sh no-such-program -->\n\n```bash\nfalse\n```\n"))
+    assert "no-such-program not found" in capsys.readouterr().out
+    with pytest.raises(run_docs.SnippetError):
+        run_docs.run_page(page("<!-- needs: sh -->\n\n```bash\nfalse\n```\n"))
