@@ -177,7 +177,8 @@ def study_table(documents: Mapping[str, Mapping[str, Any]]) -> tuple[pd.DataFram
         features.append(
             counts | {"lesions_mm3": sum(volumes), "largest_lesion_mm3": max(volumes, default=0.0)} | scores
         )
-        first = next(iter(document.get("sequences", [])), {}).get("acquisition") or {}
+        found = document.get("sequences") or [{}]
+        first: Mapping[str, Any] = found[0].get("acquisition") or {}
         obs.append(
             {
                 "case_id": document["case_id"],
