@@ -2,6 +2,7 @@
 
 import json
 import tomllib
+from pathlib import Path
 
 import jsonschema
 import pytest
@@ -24,7 +25,7 @@ def road(monkeypatch):
     monkeypatch.setattr(analyze, "read_study", lambda path, sequence_files: study)
 
     def run(case, settings, networks, progress):
-        for number, entry in enumerate(STEPS, start=1):
+        for number, entry in enumerate(STEPS if progress else (), start=1):
             progress(entry.name, number, len(STEPS))
         return case
 
@@ -114,4 +115,25 @@ def test_a_wrong_form_ends_before_anything_is_written(road, tmp_path):
     form.write_text("karnofsky = 300", encoding="utf-8")
     with pytest.raises(InputError, match="karnofsky"):
         analyze_study("study", tmp_path / "out", options=AnalysisOptions(clinical=form), networks={})
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_prior_study_is_analyzed_and_compared_with(road, tmp_path):
+    studies = {"now": analyzed_case(), "then": analyzed_case().with_(case_id="case-then")}
+    road.setattr(analyze, "read_study", lambda path, sequence_files: Study(studies[path.name], {}))
+    told = []
+    result = analyze_study(
+        "now", tmp_path / "out", options=AnalysisOptions(prior=Path("then")), networks={},
+        progress=lambda *what: told.append(what),
+    )  # fmt: skip
+    assert result.document["response"]["lesions"][0]["status"] == "matched"
+    assert "Since the prior study" in result.report.read_text(encoding="utf-8")
+    assert [name for name, _, _ in told][2] == "prior"
+    assert [number for _, number, _ in told] == list(range(1, len(told) + 1))
+    assert {count for _, _, count in told} == {len(told)}
+
+
+def test_the_study_itself_as_prior_leaves_no_result(road, tmp_path):
+    with pytest.raises(InputError, match="the study itself"):
+        analyze_study("study", tmp_path / "out", options=AnalysisOptions(prior=Path("study")), networks={})
     assert not (tmp_path / "out").exists()

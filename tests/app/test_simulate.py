@@ -6,8 +6,10 @@ import pytest
 from typer.testing import CliRunner
 
 from spondyl.app.cli import app
-from spondyl.app.simulate import simulate_study
+from spondyl.app.simulate import simulate_study, simulate_visits
 from spondyl.core import OutputError, Sequence, SettingsError
+from spondyl.io.clinical import read_clinical
+from spondyl.io.prior import relation
 from spondyl.io.study import read_study
 
 
@@ -32,6 +34,23 @@ def test_the_truth_stands_beside_the_study(patient):
     assert truth["vertebrae"][0]["level"]
     assert "RESEARCH USE ONLY" in truth["notice"]
     assert (patient / "truth" / "structures.nii.gz").is_file()
+
+
+@pytest.mark.slow
+def test_visits_are_studies_of_one_patient_with_a_form_that_is_read(tmp_path):
+    studies = simulate_visits(6, tmp_path / "p", (0.0, 90.0), sequences=(Sequence.T2,))
+    first, second = (read_study(path) for path in studies)
+    assert relation(second, first) == ("confirmed", 90)
+    assert read_clinical(tmp_path / "p" / "form.toml")["days_since_prior"] == 90
+    truth = json.loads((tmp_path / "p" / "truth" / "truth.json").read_text())
+    assert truth["days"] == [0.0, 90.0]
+    assert all(len(lesion["volumes_mm3"]) == 2 for lesion in truth["lesions"])
+
+
+@pytest.mark.parametrize("days", ["soon", "0,x"])
+def test_visits_that_are_no_days_are_a_wrong_call(tmp_path, days):
+    result = CliRunner().invoke(app, ["simulate", "patient", "--out", str(tmp_path / "p"), "--visits", days])
+    assert result.exit_code == 2
 
 
 def test_a_foreign_folder_is_not_overwritten(tmp_path):

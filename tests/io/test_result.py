@@ -37,7 +37,7 @@ def test_an_empty_case_fits_the_schema_too():
 def _undocumented(document, schema, path=""):
     if schema.get("type") == "array" and "items" in schema:
         return [u for item in document for u in _undocumented(item, schema["items"], path + "[]")]
-    if "properties" not in schema:
+    if document is None or "properties" not in schema:
         return []
     unknown = [f"{path}.{key}" for key in document if key not in schema["properties"]]
     return unknown + [

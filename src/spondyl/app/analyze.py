@@ -8,20 +8,23 @@ from __future__ import annotations
 
 import time
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import tomli_w
 
+from spondyl.core import InputError, NoSpineError
 from spondyl.io.clinical import read_clinical
 from spondyl.io.dicom_results import write_results
 from spondyl.io.nifti import write_nifti
+from spondyl.io.prior import relation
 from spondyl.io.report import write_report
 from spondyl.io.result import result_document, write_result
 from spondyl.io.store import OutputFolder
 from spondyl.io.study import read_study
 from spondyl.io.weights import load_network
+from spondyl.lesions.response import compare
 from spondyl.pipeline.methods import methods_paragraph
 from spondyl.pipeline.run import run, run_table
 from spondyl.pipeline.settings import Settings
@@ -31,12 +34,16 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from spondyl.core import Case, Sequence
+    from spondyl.io.prior import Relation
     from spondyl.io.study import Study
     from spondyl.models import Network
     from spondyl.pipeline.run import Progress
 
 PARTS_BEFORE, PARTS_AFTER = ("read", "models"), ("write",)
 """What is done before and after the steps, for the progress shown."""
+
+PART_PRIOR = "prior"
+"""The analysis of a prior study, where there is one, just before the steps."""
 
 
 @dataclass(frozen=True)
@@ -53,12 +60,15 @@ class AnalysisOptions:
         Whether label maps and maps are written as NIfTI, too.
     clinical : Path or None
         The clinical form.
+    prior : Path or None
+        An earlier study of the same patient.
     """
 
     sequence_files: Mapping[Sequence, Path] = field(default_factory=dict)
     settings: Settings = field(default_factory=Settings)
     nifti: bool = False
     clinical: Path | None = None
+    prior: Path | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,11 +101,12 @@ class AnalysisResult:
 class _Clock:
     """Seconds by part of the work, and the progress told along."""
 
-    def __init__(self, progress: Progress | None) -> None:
+    def __init__(self, progress: Progress | None, before: tuple[str, ...]) -> None:
         self.seconds: dict[str, float] = {}
         self._started = time.perf_counter()
         self._progress = progress
-        self._count = len(PARTS_BEFORE) + len(STEPS) + len(PARTS_AFTER)
+        self._before = len(before)
+        self._count = len(before) + len(STEPS) + len(PARTS_AFTER)
 
     @property
     def total_s(self) -> float:
@@ -106,7 +117,10 @@ class _Clock:
             self._progress(name, number, self._count)
 
     def tell_step(self, name: str, number: int, _: int) -> None:
-        self.tell(name, len(PARTS_BEFORE) + number)
+        self.tell(name, self._before + number)
+
+    def tell_last(self, name: str) -> None:
+        self.tell(name, self._count)
 
     @contextmanager
     def part(self, name: str) -> Iterator[None]:
@@ -176,7 +190,7 @@ def analyze_study(
         If the weights are missing or damaged.
     """
     options = options or AnalysisOptions()
-    clock = _Clock(progress)
+    clock = _Clock(progress, PARTS_BEFORE + (() if options.prior is None else (PART_PRIOR,)))
     clinical = {} if options.clinical is None else read_clinical(options.clinical)
     with OutputFolder(out_folder) as folder:  # first of all: minutes of work must not end at a read-only disk
         clock.tell("read", 1)
@@ -185,17 +199,51 @@ def analyze_study(
         clock.tell("models", 2)
         with clock.part("models"):
             loaded = networks if networks is not None else load_networks(options.settings)
+        prior = None
+        if options.prior is not None:
+            clock.tell(PART_PRIOR, len(PARTS_BEFORE) + 1)
+            with clock.part(PART_PRIOR):
+                prior = _prior(study, options, loaded)
         case = run(study.case.with_(clinical=clinical), options.settings, loaded, clock.tell_step)
-        clock.tell("write", len(PARTS_BEFORE) + len(STEPS) + 1)
-        files, document = _write(case, study, folder, options=options, clock=clock)
+        if prior is not None:
+            with clock.part("response"):
+                related = prior.relation
+                settings = options.settings.response
+                case = compare(case, prior.case, settings, days=related.days, same_patient=related.same_patient)
+        clock.tell_last("write")
+        written = replace(study, case=case)
+        files, document = _write(written, folder, options=options, clock=clock, prior=prior)
     out = Path(out_folder)
     return AnalysisResult(case, out, {role: out / name for role, name in files.items()}, document)
 
 
+class _Prior(NamedTuple):
+    """An analyzed prior study and how it relates to the current one."""
+
+    case: Case
+    relation: Relation
+
+
+def _prior(study: Study, options: AnalysisOptions, networks: Mapping[str, Network]) -> _Prior:
+    """Read and analyze the prior study; what speaks against it is said before minutes are spent on it."""
+    try:
+        read = read_study(Path(options.prior or "."), sequence_files=None)
+    except InputError as error:
+        msg = f"the prior study cannot be used: {error}"
+        raise InputError(msg) from error
+    related = relation(study, read)
+    try:
+        return _Prior(run(read.case, options.settings, networks, None), related)
+    except NoSpineError as error:
+        msg = f"the prior study cannot be used: {error}; give a prior study of the spine"
+        raise InputError(msg) from error
+
+
 def _write(
-    case: Case, study: Study, folder: Path, *, options: AnalysisOptions, clock: _Clock
+    study: Study, folder: Path, *, options: AnalysisOptions, clock: _Clock, prior: _Prior | None
 ) -> tuple[dict[str, str], dict[str, Any]]:
     """Write every file of a result; ``result.json`` last, since it says what there is."""
+    case = study.case
     files: dict[str, str] = {}
     with clock.part("dicom"):
         written = write_results(case, study.sources, folder / "dicom")
@@ -210,6 +258,7 @@ def _write(
             methods=methods_paragraph(case),
             set_aside=study.set_aside,
             timings_s=clock.seconds,
+            prior=None if prior is None else prior.case,
         )
     files |= {"report": "report.html", "run": "run.toml", "result": "result.json"}
     clock.seconds["total"] = clock.total_s

@@ -132,6 +132,10 @@ def analyze(
         Path | None,
         typer.Option("--clinical", metavar="FORM", help="Clinical form: what images do not show, as TOML or JSON."),
     ] = None,
+    prior: Annotated[
+        Path | None,
+        typer.Option("--prior", metavar="STUDY", help="Earlier study of the same patient, to compare with."),
+    ] = None,
     nifti: Annotated[bool, typer.Option("--nifti", help="Write masks and maps as NIfTI, too.")] = False,
     settings: Annotated[
         Path | None, typer.Option("--settings", metavar="FILE", help="TOML file, or the run.toml of a result.")
@@ -152,6 +156,8 @@ def analyze(
         ``NAME=FILE`` for NIfTI files.
     clinical : Path, optional
         Clinical form.
+    prior : Path, optional
+        Earlier study of the same patient.
     nifti : bool
         Whether masks and maps are written as NIfTI, too.
     settings : Path, optional
@@ -171,7 +177,7 @@ def analyze(
     chosen = read_settings(settings) if settings is not None else Settings()
     if threads is not None:
         chosen = replace(chosen, threads=threads)
-    options = AnalysisOptions(named, chosen, nifti=nifti, clinical=clinical)
+    options = AnalysisOptions(named, chosen, nifti=nifti, clinical=clinical, prior=prior)
     with shown_progress() as progress:
         result = analyze_study(study, out, options=options, progress=progress)
     _tell(result)
@@ -221,6 +227,14 @@ def simulate_patient(
     sequence: Annotated[
         list[str] | None, typer.Option("--sequence", metavar="NAME", help="Series to take; may be repeated.")
     ] = None,
+    visits: Annotated[
+        str | None,
+        typer.Option(
+            "--visits",
+            metavar="DAYS",
+            help="Days of several visits, as 0,90: lesions then change with time; studies in DIR/visit-1 and so on.",
+        ),
+    ] = None,
 ) -> None:
     """Make a synthetic patient.
 
@@ -234,8 +248,10 @@ def simulate_patient(
         Kind of lesions.
     sequence : list of str, optional
         Series to take.
+    visits : str, optional
+        Days of several visits, separated by commas.
     """
-    from spondyl.app.simulate import simulate_study
+    from spondyl.app.simulate import simulate_study, simulate_visits
     from spondyl.core.sequence import Sequence
 
     names = [name.upper() for name in sequence or []]
@@ -243,10 +259,27 @@ def simulate_patient(
     if unknown:
         msg = f"--sequence wants one of {', '.join(s.value for s in Sequence)}"
         raise typer.BadParameter(msg)
+    series = tuple(Sequence(name) for name in names)
+    days = _days(visits) if visits is not None else ()
+    if days and lesions != "mixed":
+        msg = "--visits draws its own lesions; leave --lesions out"
+        raise typer.BadParameter(msg)
     with shown_progress() as progress:
         progress("simulate", 1, 1)
-        study = simulate_study(seed, out, lesions=lesions, sequences=tuple(Sequence(name) for name in names))
-    typer.echo(f"study: {study}")
+        if days:
+            studies: tuple[Path, ...] = simulate_visits(seed, out, days, sequences=series)
+        else:
+            studies = (simulate_study(seed, out, lesions=lesions, sequences=series),)
+    for study in studies:
+        typer.echo(f"study: {study}")
+
+
+def _days(text: str) -> tuple[float, ...]:
+    try:
+        return tuple(float(day) for day in text.split(","))
+    except ValueError:
+        msg = "--visits wants days separated by commas, as 0,90"
+        raise typer.BadParameter(msg) from None
 
 
 @models.command("list")

@@ -28,6 +28,8 @@ PART_WORDS = {
     "localize": "locating the vertebrae",
     "lesions": "searching for lesions",
     "classify": "classing vertebrae and lesions",
+    "scores": "scoring",
+    "prior": "analyzing the prior study",
     "write": "writing the results",
     "study": "analyzing the studies",
 }

@@ -4,19 +4,24 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict
+from datetime import date, timedelta
 from typing import TYPE_CHECKING, Any
+
+import tomli_w
 
 from spondyl import RESEARCH_USE_ONLY, __version__
 from spondyl.core import Sequence
 from spondyl.io.mr_writer import SyntheticStudy, write_series
 from spondyl.io.nifti import write_nifti
 from spondyl.io.store import OutputFolder
+from spondyl.phantom.course import simulate_course
 from spondyl.phantom.patient import simulate_patient, synthetic_uid
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from spondyl.core import Image
+    from spondyl.phantom.course import Course
     from spondyl.phantom.patient import SyntheticPatient
     from spondyl.phantom.protocol import Protocol
 
@@ -24,6 +29,12 @@ TRUTH_FILE = "truth/truth.json"
 """The file that marks a folder as a synthetic patient, which may be replaced."""
 
 DICOM_FOLDER = "dicom"
+
+FORM_FILE = "form.toml"
+"""The clinical form of a patient over time."""
+
+FIRST_DAY = date(2020, 1, 1)
+"""The day of every synthetic patient's first visit."""
 
 
 def simulate_study(
@@ -62,7 +73,83 @@ def simulate_study(
     return out_folder / DICOM_FOLDER
 
 
-def write_study(patient: SyntheticPatient, folder: Path) -> None:
+def simulate_visits(
+    seed: int, out_folder: Path, days: tuple[float, ...], *, sequences: tuple[Sequence, ...] = ()
+) -> tuple[Path, ...]:
+    """Draw a patient over time and write the study of every visit, the truth, and a clinical form.
+
+    Parameters
+    ----------
+    seed : int
+        The same seed gives the same patient.
+    out_folder : Path
+        New, empty, or an earlier synthetic patient, which is replaced.
+    days : tuple of float
+        Days of the visits, ascending from 0.
+    sequences : tuple of Sequence, optional
+        Series to take; a usual lumbar study unless given.
+
+    Returns
+    -------
+    tuple of Path
+        The folders of the DICOM studies, ``visit-1/dicom`` and so on.
+
+    Raises
+    ------
+    OutputError
+        If the folder cannot be written.
+    SettingsError
+        If days do not ascend from 0, or a sequence is not known.
+    """
+    given: dict[str, Any] = {"sequences": sequences} if sequences else {}
+    with OutputFolder(out_folder, mark=TRUTH_FILE) as folder:
+        course = simulate_course(seed, days, **given)
+        for number, visit in enumerate(course.visits, start=1):
+            place = folder / f"visit-{number}"
+            write_study(visit.patient, place / DICOM_FOLDER, visit=number - 1, day=visit.day)
+            write_truth(visit.patient, place / "truth")
+        (folder / "truth").mkdir()
+        truth = json.dumps(_course_truth(course), indent=1, default=_jsonable)
+        (folder / TRUTH_FILE).write_text(truth + "\n", encoding="utf-8")
+        (folder / FORM_FILE).write_text(tomli_w.dumps(_form(course)), encoding="utf-8")
+    return tuple(out_folder / f"visit-{n}" / DICOM_FOLDER for n in range(1, len(course.visits) + 1))
+
+
+def _course_truth(course: Course) -> dict[str, Any]:
+    """What is true of a patient over time: fates, and each lesion's label and volume at every visit."""
+    lesions = []
+    for number, lesion in enumerate(course.lesions, start=1):
+        seen = [visit.lesion(number) for visit in course.visits]
+        volumes = [0.0 if x is None else round(x.volume_mm3, 1) for x in seen]
+        labels = [None if x is None else x.label for x in seen]
+        lesions.append({"number": number, **asdict(lesion), "labels": labels, "volumes_mm3": volumes})
+    return {
+        "notice": RESEARCH_USE_ONLY,
+        "spondyl_version": __version__,
+        "seed": course.seed,
+        "days": [visit.day for visit in course.visits],
+        "motions_from_first_visit": [visit.motion for visit in course.visits],
+        "lesions": lesions,
+        "radiotherapy": [{"level": level, "day": day} for level, day in course.radiotherapy],
+    }
+
+
+def _form(course: Course) -> dict[str, Any]:
+    """The clinical form of the last visit, as far as the phantom knows."""
+    last = course.visits[-1]
+    form: dict[str, Any] = {"age_years": round(last.patient.age_years), "sex": last.patient.sex}
+    if len(course.visits) > 1:
+        form["days_since_prior"] = round(last.day - course.visits[-2].day)
+    if course.radiotherapy:
+        form["radiotherapy"] = [
+            {"levels": [level], "days_before_study": round(last.day - day)}
+            for level, day in course.radiotherapy
+            if day <= last.day
+        ]
+    return form
+
+
+def write_study(patient: SyntheticPatient, folder: Path, *, visit: int = 0, day: float = 0.0) -> None:
     """Write the images of a synthetic patient as DICOM, one folder a series.
 
     Parameters
@@ -71,9 +158,17 @@ def write_study(patient: SyntheticPatient, folder: Path) -> None:
         The patient.
     folder : Path
         Made if missing.
+    visit : int, optional
+        Number of the visit, from 0.
+    day : float, optional
+        Days after the first visit.
     """
     study = SyntheticStudy(
-        f"PATIENT-{patient.seed:05d}", patient.sex, patient.age_years, study_uid=synthetic_uid(patient.seed, "study")
+        f"PATIENT-{patient.seed:05d}",
+        patient.sex,
+        patient.age_years,
+        date=f"{FIRST_DAY + timedelta(days=round(day)):%Y%m%d}",
+        study_uid=synthetic_uid(patient.seed, f"study {visit}" if visit else "study"),
     )
     for images, protocol in _series(patient):
         number = images[0].source.series_number or 0

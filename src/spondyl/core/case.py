@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 
     from spondyl.core.findings import Lesion, Measurement, QualityFlag, StepRecord, Vertebra
     from spondyl.core.image import Image, LabelMap
+    from spondyl.core.response import Response
     from spondyl.core.sequence import Sequence
 
 
@@ -43,6 +44,8 @@ class Case:
         Clinical scores.
     omics, clinical, risk : mapping of str to object
         Further findings by their own modules; empty where there are none.
+    response : Response or None
+        Comparison with a prior study; None without one.
     quality : tuple of QualityFlag
         What limits the result.
     history : tuple of StepRecord
@@ -61,6 +64,7 @@ class Case:
     omics: Mapping[str, Any] = field(default_factory=dict)
     clinical: Mapping[str, Any] = field(default_factory=dict)
     risk: Mapping[str, Any] = field(default_factory=dict)
+    response: Response | None = None
     quality: tuple[QualityFlag, ...] = ()
     history: tuple[StepRecord, ...] = ()
 

@@ -13,6 +13,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from spondyl import RESEARCH_USE_ONLY, __version__
 from spondyl.io import wording
 from spondyl.io.panels import PICTURED_LESIONS, Pictures, level_text
+from spondyl.io.response_panels import change_rows
 from spondyl.io.result import slice_count
 from spondyl.io.score_panels import score_section
 from spondyl.io.views import stack_axis
@@ -46,6 +47,7 @@ def write_report(
     methods: str,
     set_aside: Iterable[SetAside] = (),
     timings_s: Mapping[str, float] | None = None,
+    prior: Case | None = None,
 ) -> None:
     """Write the report of a case.
 
@@ -61,8 +63,10 @@ def write_report(
         What was found in the input and not used.
     timings_s : mapping of str to float, optional
         Seconds by part of the work; those of the steps are added from the history.
+    prior : Case, optional
+        The prior study that the case was compared with, for pictures side by side.
     """
-    text = render_report(case, methods=methods, set_aside=set_aside, timings_s=timings_s)
+    text = render_report(case, methods=methods, set_aside=set_aside, timings_s=timings_s, prior=prior)
     path.write_text(text, encoding="utf-8")
 
 
@@ -72,6 +76,7 @@ def render_report(
     methods: str,
     set_aside: Iterable[SetAside] = (),
     timings_s: Mapping[str, float] | None = None,
+    prior: Case | None = None,
 ) -> str:
     """Give the report of a case as HTML.
 
@@ -85,6 +90,8 @@ def render_report(
         What was found in the input and not used.
     timings_s : mapping of str to float, optional
         Seconds by part of the work; those of the steps are added from the history.
+    prior : Case, optional
+        The prior study that the case was compared with, for pictures side by side.
 
     Returns
     -------
@@ -100,7 +107,8 @@ def render_report(
     )
     spent = {record.name: record.seconds for record in case.history} | dict(timings_s or {})
     return environment.get_template("report.html").render(
-        **_pictures(case),
+        **_pictures(case, prior),
+        response=case.response,
         case_id=case.case_id,
         notice=RESEARCH_USE_ONLY,
         version=__version__,
@@ -123,7 +131,7 @@ def render_report(
     )
 
 
-def _pictures(case: Case) -> dict[str, Any]:
+def _pictures(case: Case, prior: Case | None) -> dict[str, Any]:
     pictures = Pictures(case)
     shown = max(len(case.images), 1)
     in_row = -(-shown // -(-shown // PICTURES_IN_ROW))  # rows of even length: seven are four and three
@@ -134,7 +142,9 @@ def _pictures(case: Case) -> dict[str, Any]:
         (_lesion_line(row.lesion, case), row.panels) for row in pictures.lesion_rows(width_px=LESION_PICTURE_PX)
     ]
     montage = pictures.montage(width_px=SLICE_PICTURE_PX)
+    changes = change_rows(pictures, prior, width_px=LESION_PICTURE_PX)
     return {
+        "changes": changes,
         "column": column,
         "side_by_side": side_by_side,
         "in_row": in_row,

@@ -24,6 +24,8 @@ STEP_WORDS = {
     "lesions": "Searching for lesions",
     "classify": "Classing vertebrae and lesions",
     "scores": "Scoring",
+    "prior": "Analyzing the prior study",
+    "response": "Comparing with the prior study",
     "dicom": "Writing the DICOM objects",
     "nifti": "Writing NIfTI files",
     "report": "Making the report",

@@ -80,6 +80,8 @@ class LesionTruth:
         Whether it grows into the canal or the soft tissue.
     escc : str
         Grade of epidural compression where it was planned, else empty.
+    number : int
+        Its place in the plan, from 1: the same at every visit of a patient.
     """
 
     label: int
@@ -94,6 +96,7 @@ class LesionTruth:
     epidural: bool
     paraspinal: bool
     escc: str = ""
+    number: int = 0
 
 
 def plan_lesions(
@@ -219,7 +222,8 @@ def paint_lesions(
     canvas.lesion[:] = relabel[canvas.lesion]
     painted = [replace(plan.lesions[number - 1], escc=painted_as[number]) for number in visible]
     return tuple(
-        _measure(canvas, label, lesion, numbers[lesion.level]) for label, lesion in enumerate(painted, start=1)
+        replace(_measure(canvas, label, lesion, numbers[lesion.level]), number=number)
+        for label, (number, lesion) in enumerate(zip(visible, painted, strict=True), start=1)
     )
 
 

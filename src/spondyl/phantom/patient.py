@@ -190,7 +190,9 @@ def simulate_patient(
     )
     person, field = anatomy.person, study[0].field_strength_t
     parameters = sample_parameters(rng, field_strength_t=field, age_years=person.age_years, female=person.female)
-    images, protocols = scan_study(anatomy, parameters, study, seed=seed, artifacts=chosen.artifacts)
+    images, protocols = scan_study(
+        anatomy, parameters, study, seed=seed, artifacts=chosen.artifacts, visit=chosen.visit
+    )
     if chosen.composed:
         images, protocols = compose(images, protocols, np.random.default_rng([seed, 13]))
     return SyntheticPatient(seed, images, protocols, anatomy, parameters, person.age_years, person.sex)
@@ -216,6 +218,8 @@ class PatientSettings:
         Whether TE and TR lie beyond all that training draws from.
     composed : bool
         Whether the stations of a whole spine are joined to one image each, as scanners offer.
+    visit : int
+        Number of the visit: later ones of the same patient have other noise and another prescription.
     """
 
     axial_t2: bool = False
@@ -225,6 +229,7 @@ class PatientSettings:
     artifacts: Artifacts | None = None
     unseen_timing: bool = False
     composed: bool = False
+    visit: int = 0
 
 
 def draw_artifacts(rng: np.random.Generator) -> Artifacts:
@@ -257,6 +262,7 @@ def scan_study(
     *,
     seed: int,
     artifacts: Artifacts | None = None,
+    visit: int = 0,
 ) -> tuple[tuple[Image, ...], tuple[Protocol, ...]]:
     """Take all series of a study.
 
@@ -272,6 +278,8 @@ def scan_study(
         Seed of texture, placement and noise.
     artifacts : Artifacts, optional
         How strongly imperfections show; drawn for each series where it is None.
+    visit : int, optional
+        Number of the visit; later ones have other noise and another prescription.
 
     Returns
     -------
@@ -284,7 +292,9 @@ def scan_study(
     texture = texture_volume(rng, anatomy.tissue, anatomy.instance, anatomy.grid.spacing_mm)
     cells = cells_of(anatomy.tissue, texture)
     landmarks = find_landmarks(anatomy.grid, anatomy.tissue, anatomy.structure)
-    frame = synthetic_uid(seed, "frame")
+    later = (visit,) if visit else ()
+    frame = synthetic_uid(seed, f"frame {visit}" if visit else "frame")
+    rng = np.random.default_rng([seed, 14, visit]) if visit else rng
     # A technician lines up sagittal slices with the column, to a few degrees; every series copies the prescription.
     tilts = {"sagittal": (0.0, *rng.normal(0.0, 1.5, 2)), "axial": (float(rng.normal(0.0, 6.0)), 0.0, 0.0)}
     study = list(study)
@@ -304,10 +314,10 @@ def scan_study(
             frame_of_reference=frame,
         )
         subject = _subject(subjects, cells, anatomy.grid, grid, landmarks)
-        own = np.random.default_rng([seed, 12, number])
+        own = np.random.default_rng([seed, 12, number, *later])
         tissues = parameters.with_contrast(own.uniform(0.8, 1.2)) if protocol.acquisition.contrast_given else parameters
         taken = scan(subject, tissues, protocol, grid, rng=own, settings=artifacts or draw_artifacts(own))
-        images += [_numbered(image, seed, number, part) for part, image in enumerate(taken)]
+        images += [_numbered(image, seed, (number, part), visit) for part, image in enumerate(taken)]
         protocols += [protocol] * len(taken)
     return tuple(images), tuple(protocols)
 
@@ -338,9 +348,11 @@ def _subject(kept: dict[str, Subject], cells: Array, patient: Grid, series: Grid
     return kept[key]
 
 
-def _numbered(image: Image, seed: int, number: int, part: int) -> Image:
-    uid = synthetic_uid(seed, f"series {number} part {part}")
-    return replace(image, source=replace(image.source, series_uid=uid, series_number=100 * number + part))
+def _numbered(image: Image, seed: int, place: tuple[int, int], visit: int) -> Image:
+    number, part = place
+    name = f"series {number} part {part}" + (f" visit {visit}" if visit else "")
+    source = replace(image.source, series_uid=synthetic_uid(seed, name), series_number=100 * number + part)
+    return replace(image, source=source)
 
 
 def synthetic_uid(seed: int, what: str) -> str:

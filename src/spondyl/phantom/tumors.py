@@ -319,7 +319,7 @@ def _epidural(site: Site, thick_mm: float, left_mm: float, height_mm: float = 0.
     if abs(left_mm) < 3:
         lean = np.ones_like(lean)
     front = site.u - site.back_mm
-    where = site.where(Structure.CANAL) & (front < thick_mm * ends * tether * lean)
+    where = site.where(Structure.CANAL) & (front < site.scale * thick_mm * ends * tether * lean)
     site.mark(where, Tissue.TUMOR_SOFT)
 
 
@@ -327,7 +327,7 @@ def _paraspinal(site: Site, d: Field, thick_mm: float) -> None:
     """Tumor in the soft tissue next to the bone, eccentric and rounded."""
     soft = site.where(*SOFT_TISSUE) & (site.tissue != Tissue.ARTERY)
     side = site.rng.choice([-1, 1])
-    bulge = thick_mm * np.clip(0.7 + 0.05 * side * site.v, 0, 1.3)
+    bulge = site.scale * thick_mm * np.clip(0.7 + 0.05 * side * site.v, 0, 1.3)
     site.mark(soft & (d < bulge) & (np.abs(site.w) < 0.75 * site.shape.height_mm), Tissue.TUMOR_SOFT)
 
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from spondyl.core import SettingsError
 from spondyl.harmonize.step import HarmonizeSettings
+from spondyl.lesions.change import ResponseSettings
 from spondyl.lesions.classify import ClassifySettings
 from spondyl.lesions.scores import ScoreSettings
 from spondyl.lesions.step import LesionSettings
@@ -53,6 +54,8 @@ class Settings:
         Settings of the fourth step: classes of vertebrae and lesions.
     scores : ScoreSettings
         Settings of the fifth step: clinical scores.
+    response : ResponseSettings
+        Settings of the comparison with a prior study.
 
     Raises
     ------
@@ -70,6 +73,7 @@ class Settings:
     lesions: LesionSettings = field(default_factory=LesionSettings)
     classify: ClassifySettings = field(default_factory=ClassifySettings)
     scores: ScoreSettings = field(default_factory=ScoreSettings)
+    response: ResponseSettings = field(default_factory=ResponseSettings)
 
     def __post_init__(self) -> None:
         if self.threads < 0:
