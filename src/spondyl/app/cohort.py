@@ -15,7 +15,7 @@ Out = Annotated[
 ]
 
 cohort = typer.Typer(
-    help="Many patients: analyze and harmonize them.",
+    help="Many patients: analyze, harmonize, predict and explain.",
     no_args_is_help=True,
     add_completion=False,
     rich_markup_mode=None,
@@ -166,6 +166,79 @@ def analyze(
     typer.echo(f"{len(outcomes) - failed} of {len(outcomes)} studies analyzed; {OUTCOMES} tells of each.", err=True)
     typer.echo(RESEARCH_USE_ONLY, err=True)
     typer.echo(f"table: {out.rstrip('/')}/{TABLE}")
+
+
+@cohort.command("risk", help="Learn the time to an event, measure, and explain; tables and report in DIR.")
+def risk(
+    table: Annotated[Path, typer.Argument(metavar="TABLE", help="CSV, TSV or h5ad; one row per patient.")],
+    *,
+    time: Annotated[str, typer.Option("--time", metavar="COLUMN", help="Time to the event or the last contact.")],
+    event: Annotated[
+        str, typer.Option("--event", metavar="COLUMN", help="0 none, 1 the event, 2 and above competing events.")
+    ],
+    out: Out,
+    test: Annotated[
+        Path | None, typer.Option("--test", metavar="TABLE", help="Patients to predict; else in folds.")
+    ] = None,
+    patient: Annotated[
+        str, typer.Option("--patient", metavar="COLUMN", help="The patient, where one has several rows.")
+    ] = "",
+    leave: Annotated[str, typer.Option("--leave", metavar="COLUMNS", help="Columns that are no features: a,b.")] = "",
+    trust: Annotated[
+        str,
+        typer.Option("--trust", metavar="COLUMNS", help="Features known before the outcome, however well they tell."),
+    ] = "",
+    modality: Annotated[
+        list[str] | None,
+        typer.Option("--modality", metavar="NAME=COLUMNS", help="Columns fused late, such as imaging=a,b; repeat."),
+    ] = None,
+    rule: Annotated[
+        str, typer.Option("--rule", metavar="COLUMN", help="A score or stage that is compared as it is.")
+    ] = "",
+    horizons: Annotated[
+        str, typer.Option("--horizons", metavar="TIMES", help="Times by which risks are given: 6,12,24.")
+    ] = "",
+    explain: Annotated[int, typer.Option("--explain", min=3, help="Patients explained.")] = 40,
+    seed: Annotated[int, typer.Option("--seed", min=0, help="Of folds, trees and draws.")] = 0,
+) -> None:
+    """Learn the time to an event.
+
+    Parameters
+    ----------
+    table : Path
+        The training table.
+    time, event : str
+        Columns of the follow-up.
+    out : Path
+        The result folder.
+    test : Path, optional
+        Patients to predict.
+    patient : str
+        Column of the patient.
+    leave, trust : str
+        Columns that are no features, and features that are kept though they tell the outcome.
+    modality : list of str, optional
+        Columns of each modality.
+    rule : str
+        Column of a score to compare with.
+    horizons : str
+        Times with commas between.
+    explain, seed : int
+        Patients explained, and the seed of all draws.
+    """
+    from spondyl import RESEARCH_USE_ONLY
+    from spondyl.app.cohort_risk import RiskChoices, risk_files
+    from spondyl.app.console import shown_progress
+    from spondyl.app.risk_report import headline
+    from spondyl.app.risk_table import RiskColumns, named_columns, times
+
+    columns = RiskColumns(time, event, patient, _names(leave), _names(trust), named_columns(modality or []), rule)
+    choices = RiskChoices(columns, times(horizons), explain, seed)
+    with shown_progress() as progress:
+        found = risk_files(table, out, choices, test=test, progress=progress)
+    typer.echo(headline(found) + ".", err=True)
+    typer.echo(RESEARCH_USE_ONLY, err=True)
+    typer.echo(f"report: {out / 'report.html'}")
 
 
 def _names(text: str) -> tuple[str, ...]:

@@ -168,7 +168,7 @@ def maximize(x: Floats, sets: RiskSets, ridge: Floats, start: Floats | None = No
             return beta, information + penalty
         beta = new
         value, gradient, information = sets.derivatives(x, beta)
-        if np.ptp(x @ beta) > WIDEST_SCORE:
+        if not ridge.any() and np.ptp(x @ beta) > WIDEST_SCORE:
             break
         if reached - goal < TOLERANCE * (abs(goal) + 1):
             return beta, information + penalty

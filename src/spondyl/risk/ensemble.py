@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
     Rows = NDArray[np.intp]
 
-SHRINK = 0.01
+SHRINK = 0.0003
 """Penalty of squared differences between weights, per pair. Chosen by us: where models foretell alike they share."""
 
 MOST_PAIRS = 60_000
