@@ -260,6 +260,8 @@ class StepRecord:
         One or two sentences for a methods section.
     seconds : float
         Wall time.
+    measurements : tuple of Measurement
+        What it found out about images and itself on the way, for quality control.
     """
 
     name: str
@@ -268,6 +270,7 @@ class StepRecord:
     models: Mapping[str, str] = field(default_factory=dict)
     methods: str = ""
     seconds: float = 0.0
+    measurements: tuple[Measurement, ...] = ()
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "settings", MappingProxyType(dict(self.settings)))

@@ -115,6 +115,12 @@ def render_report(
         headline=wording.headline(case),
         summary=wording.summary(case),
         classes=CLASSES,
+        amount=wording.amount,
+        measured_steps=[
+            (wording.STEP_WORDS.get(record.name, record.name.capitalize()), record.measurements)
+            for record in case.history
+            if record.measurements
+        ],
         lesions=[_lesion_line(lesion, case) for lesion in case.lesions],
         pictured=PICTURED_LESIONS,
         scores=score_section(case),

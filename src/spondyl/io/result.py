@@ -198,6 +198,7 @@ def _step(record: StepRecord) -> dict[str, Any]:
         "models": record.models,
         "methods": record.methods,
         "seconds": round(record.seconds, 3),
+        "measurements": [_measurement(m) for m in record.measurements],
     }
 
 

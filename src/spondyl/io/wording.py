@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from spondyl.io.panels import level_text
 
 if TYPE_CHECKING:
-    from spondyl.core import Acquisition, Case, Lesion, Vertebra
+    from spondyl.core import Acquisition, Case, Lesion, Measurement, Vertebra
 
 NUMBERS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve")
 
@@ -19,11 +19,12 @@ SEVERITY_WORDS = {"info": "Note", "warning": "Caution", "error": "Problem"}
 STEP_WORDS = {
     "read": "Reading and recognizing the images",
     "models": "Loading the network",
-    "harmonize": "Bringing the images to one scale",
+    "harmonize": "Choosing the series that carries the result",
     "localize": "Locating the vertebrae",
     "lesions": "Searching for lesions",
     "classify": "Classing vertebrae and lesions",
     "scores": "Scoring",
+    "align": "Bringing the images to one scale",
     "prior": "Analyzing the prior study",
     "response": "Comparing with the prior study",
     "dicom": "Writing the DICOM objects",
@@ -48,6 +49,9 @@ SUBTYPE_WORDS = {
     "fracture_pathological": "pathological fracture",
 }
 """Subtypes whose name in the result file is not already how one says it."""
+
+UNIT_WORDS = {"1": "", "mm3": "mm³", "um2/s": "µm²/s", "mm2": "mm²"}
+"""Units of UCUM that one writes otherwise."""
 
 OUTSIDE_BONE = "outside bone"
 """Where a candidate lies that no vertebra holds."""
@@ -89,6 +93,25 @@ def milliliters(volume_mm3: float) -> str:
     """
     volume_ml = volume_mm3 / 1000
     return f"{volume_ml:.2f}" if volume_ml < 1 else f"{volume_ml:.1f}"
+
+
+def amount(measurement: Measurement) -> str:
+    """Give a measured value with its unit.
+
+    Parameters
+    ----------
+    measurement : Measurement
+        The measurement.
+
+    Returns
+    -------
+    str
+        Such as ``"1200 mm³"``, or ``"not assessable"``.
+    """
+    if measurement.value is None:
+        return "not assessable"
+    value = f"{measurement.value:.0f}" if abs(measurement.value) >= 100 else f"{measurement.value:.3g}"
+    return f"{value} {UNIT_WORDS.get(measurement.unit, measurement.unit)}".strip()
 
 
 def uncertainty_word(uncertainty: float) -> str:
