@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass, field, fields, is_dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from spondyl.core import SettingsError
+from spondyl.harmonize.align import AlignSettings
 from spondyl.harmonize.step import HarmonizeSettings
 from spondyl.lesions.change import ResponseSettings
 from spondyl.lesions.classify import ClassifySettings
@@ -45,7 +46,7 @@ class Settings:
     vertebra_networks : tuple of str
         Context transformer, ResNet and DenseNet that say what vertebrae and lesions are, named in the same way.
     harmonize : HarmonizeSettings
-        Settings of the first step: one scale for every image.
+        Settings of the first step: which image carries the result, and what needs arithmetic alone.
     localize : LocalizeSettings
         Settings of the second step: vertebrae and their levels.
     lesions : LesionSettings
@@ -54,6 +55,8 @@ class Settings:
         Settings of the fourth step: classes of vertebrae and lesions.
     scores : ScoreSettings
         Settings of the fifth step: clinical scores.
+    align : AlignSettings
+        Settings of the last step: one scale for every image, and lesions measured on it.
     response : ResponseSettings
         Settings of the comparison with a prior study.
 
@@ -73,6 +76,7 @@ class Settings:
     lesions: LesionSettings = field(default_factory=LesionSettings)
     classify: ClassifySettings = field(default_factory=ClassifySettings)
     scores: ScoreSettings = field(default_factory=ScoreSettings)
+    align: AlignSettings = field(default_factory=AlignSettings)
     response: ResponseSettings = field(default_factory=ResponseSettings)
 
     def __post_init__(self) -> None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from spondyl import __version__
 from spondyl.core import Case, ModelError
+from spondyl.harmonize.align import align
 from spondyl.harmonize.step import harmonize
 from spondyl.lesions.classify import classify_findings
 from spondyl.lesions.scores import score_findings
@@ -163,5 +164,6 @@ STEPS: tuple[StepEntry, ...] = (
         optional=True,
     ),
     StepEntry("scores", score_findings, optional=True),
+    StepEntry("align", align, optional=True),
 )
 """The steps in their order."""
