@@ -10,6 +10,10 @@ def lesion(malignant, compartment="bone"):
     return {"probabilities": {"malignant": malignant}, "compartment": compartment}
 
 
+def escc(category):
+    return {"code": "bilsky_escc", "category": category}
+
+
 @pytest.mark.parametrize(
     ("document", "wanted"),
     [
@@ -19,10 +23,11 @@ def lesion(malignant, compartment="bone"):
         ({"vertebrae": [{}], "lesions": [lesion(0.5)]}, Urgency.URGENT),
         ({"vertebrae": [{}], "lesions": [lesion(0.1, "epidural")]}, Urgency.ROUTINE),
         ({"vertebrae": [{}], "lesions": [lesion(0.6, "epidural")]}, Urgency.EMERGENCY),
-        ({"vertebrae": [{}], "scores": [{"name": "Bilsky grade at T9", "value": 2}]}, Urgency.EMERGENCY),
-        ({"vertebrae": [{}], "scores": [{"name": "Bilsky grade at T9", "value": 1}]}, Urgency.ROUTINE),
-        ({"vertebrae": [{}], "scores": [{"name": "Bilsky grade at T9", "value": None}]}, Urgency.ROUTINE),
-        ({"vertebrae": [{}], "scores": [{"name": "SINS", "value": 2}]}, Urgency.ROUTINE),
+        ({"vertebrae": [{}], "scores": [escc("2")]}, Urgency.EMERGENCY),
+        ({"vertebrae": [{}], "scores": [escc("1b"), escc("1c or 2 or 3")]}, Urgency.EMERGENCY),
+        ({"vertebrae": [{}], "scores": [escc("1b or 1c")]}, Urgency.ROUTINE),
+        ({"vertebrae": [{}], "scores": [escc("")]}, Urgency.ROUTINE),
+        ({"vertebrae": [{}], "scores": [{"code": "sins", "category": "2"}]}, Urgency.ROUTINE),
     ],
 )
 def test_a_threatened_cord_comes_first(document, wanted):

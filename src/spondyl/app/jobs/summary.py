@@ -12,6 +12,9 @@ if TYPE_CHECKING:
 CORD_GRADES = ("2", "3")
 """Grades of epidural compression in which the cord is compressed (Bilsky 2010, doi 10.3171/2010.3.SPINE09459)."""
 
+ESCC_CODE = "bilsky_escc"
+"""Code of the score of epidural compression in results; its category names the grades that are possible."""
+
 NEAR_CORD = ("epidural", "intradural", "intramedullary")
 """Compartments of a lesion that lies in the canal."""
 
@@ -33,7 +36,7 @@ def urgency(document: Mapping[str, Any]) -> Urgency:
     Returns
     -------
     Urgency
-        ``"emergency"`` where the cord is graded as compressed or a probably malignant lesion lies in the canal;
+        ``"emergency"`` where the cord may be compressed by its grade or a probably malignant lesion lies in the canal;
         ``"urgent"`` where any lesion is probably malignant; else ``"routine"``; ``"unknown"`` where nothing was judged.
     """
     lesions = document.get("lesions", [])
@@ -53,10 +56,8 @@ def _scores(document: Mapping[str, Any]) -> list[Mapping[str, Any]]:
 
 
 def _compresses(score: Mapping[str, Any]) -> bool:
-    name = str(score.get("name", "")).lower()
-    if ("bilsky" not in name and "escc" not in name) or score.get("value") is None:
-        return False
-    return str(score["value"]).split(".", maxsplit=1)[0] in CORD_GRADES
+    possible = str(score.get("category", "")).split(" or ")
+    return score.get("code") == ESCC_CODE and any(grade in CORD_GRADES for grade in possible)
 
 
 def scanner(document: Mapping[str, Any]) -> str:
