@@ -156,7 +156,7 @@ class GrayLesionNetwork:
     )
     name = "gray lesions 1"
     sha256 = card.sha256
-    sure = 0.97
+    sure = 0.995
 
     def predict(self, channels: np.ndarray, facts: np.ndarray) -> np.ndarray:
         """Probabilities of three lesion classes."""
