@@ -182,3 +182,14 @@ def test_the_same_column_is_drawn_whatever_part_of_it_is_asked_for():
     for one, other in zip(part, whole[: len(part)], strict=True):
         assert one.level == other.level
         np.testing.assert_array_equal(one.center_lps_mm, other.center_lps_mm)
+
+
+@pytest.mark.parametrize(("kind", "loss"), [("wedge", 0.4), ("crush", 0.5), ("biconcave", 0.3)])
+def test_a_collapse_says_what_the_third_that_lost_most_has_lost(kind, loss):
+    shapes = sample_spine(np.random.default_rng(11), fractures=False)
+    whole = next(s for s in shapes if s.level == "L2")
+    broken = collapsed(np.random.default_rng(1), whole, kind, loss)
+    after = next(s for s in with_collapse(shapes, {"L2": broken}) if s.level == "L2")
+    # A third loses on average less than the edge of a wedge or the bottom of a hollow.
+    assert 0.6 * loss < after.height_loss < loss + 0.08
+    assert all(s.height_loss == 0 for s in shapes)

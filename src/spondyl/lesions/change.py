@@ -24,7 +24,8 @@ MIN_SAMPLES = 8
 """Fewest voxels of a map from which a mean is told. Chosen by us."""
 
 MIN_SOFT_MM3 = 500.0
-"""Volume outside bone, in mm³, from which a lesion has a soft-tissue part. Chosen by us: less is the border of outlines."""
+"""Volume outside bone, in mm³, from which a lesion has a soft-tissue part. Chosen by us: less is the border of
+outlines."""
 
 SOFT = (Structure.BACKGROUND, Structure.CANAL)
 """What a lesion grows into outside bone."""

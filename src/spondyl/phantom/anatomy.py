@@ -76,6 +76,8 @@ class VertebraTruth:
         State of the disc below, from 0 (young) to 1 (black and flat).
     transitional : bool
         Whether it is half lumbar, half sacral.
+    height_loss : float
+        Share of the height that a collapse took from the third that lost most.
     """
 
     instance: int
@@ -87,6 +89,7 @@ class VertebraTruth:
     collapse: str = ""
     disc_degeneration: float = 0.0
     transitional: bool = False
+    height_loss: float = 0.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -221,6 +224,6 @@ def _visible(canvas: Canvas, shapes: list[VertebraShape]) -> tuple[VertebraTruth
         if number in present:
             x, y, z = (float(c) for c in shape.center_lps_mm)
             size = shape.height_mm, shape.half_depth_mm, shape.half_width_mm
-            state = shape.collapse, shape.disc.degeneration, shape.transitional
+            state = shape.collapse, shape.disc.degeneration, shape.transitional, shape.height_loss
             rows.append(VertebraTruth(number, shape.level, (x, y, z), *size, *state))
     return tuple(rows)

@@ -106,6 +106,33 @@ def body_distance(v: Field, u: Field, w: Field, shape: VertebraShape) -> BodyDis
     )
 
 
+def third_heights_mm(shape: VertebraShape, *, half_slab_mm: float = 6.0) -> tuple[float, float, float]:
+    """Give the mean heights of a body's front, middle and back third around the midline, from its shape alone.
+
+    Parameters
+    ----------
+    shape : VertebraShape
+        The vertebra.
+    half_slab_mm : float, optional
+        Half width of the slab around the midline.
+
+    Returns
+    -------
+    tuple of float
+        In mm; the rounded rims, 8 % of the depth at either end, are left out.
+    """
+    v = np.arange(-half_slab_mm, half_slab_mm + 0.1, 2.0)
+    u = np.arange(-1.4 * shape.half_depth_mm, 1.4 * shape.half_depth_mm, 0.5)
+    w = np.arange(-shape.height_mm, shape.height_mm, 0.25)
+    inside = body_distance(*(x.astype(np.float32) for x in np.meshgrid(v, u, w, indexing="ij")), shape).inside < 0
+    profile = inside.mean(0)
+    heights = profile.sum(1) * 0.25
+    waist = profile[:, np.abs(w) < 0.2 * heights.max()].mean(1)
+    share = (u - (waist * u).sum() / waist.sum()) / (waist.sum() * 0.5) + 0.5
+    front, middle, back = (float(heights[(share >= a) & (share <= a + 0.28)].mean()) for a in (0.08, 0.36, 0.64))
+    return front, middle, back
+
+
 def _spurs(u: Field, height: Field, q: Field, shape: VertebraShape) -> Field | float:
     """How far the rims stick out at each point's height, in mm: beaks that end a few mm from the endplate."""
     spurs = shape.spurs

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from spondyl.phantom.bones import third_heights_mm
 from spondyl.phantom.levels import LEVEL_SIZES, column_levels
 from spondyl.phantom.person import Person
 from spondyl.phantom.posture import sample_axes, stack, tilted
@@ -119,6 +120,11 @@ def with_collapse(shapes: list[VertebraShape], collapsed_shapes: dict[str, Verte
     bend, settled = 0.0, []
     for old in shapes:
         new = collapsed_shapes.get(old.level, old)
+        if new is not old:
+            kept = min(
+                after / before for before, after in zip(third_heights_mm(old), third_heights_mm(new), strict=True)
+            )
+            new = replace(new, height_loss=1 - (1 - old.height_loss) * min(kept, 1.0))
         own = WEDGE_BEND * 2 * np.arctan(old.wedge - new.wedge)
         settled.append(replace(new, axes=tilted(bend + own / 2) @ old.axes))
         bend += float(own)

@@ -148,6 +148,8 @@ class VertebraShape:
         How far it has slipped on the vertebra below; negative to the front.
     transitional : bool
         Whether it is half lumbar, half sacral.
+    height_loss : float
+        Share of the height that a collapse took from the third that lost most.
     """
 
     level: str
@@ -192,6 +194,7 @@ class VertebraShape:
     collapse: str = ""
     slip_mm: float = 0.0
     transitional: bool = False
+    height_loss: float = 0.0
 
     @property
     def is_sacral(self) -> bool:
