@@ -106,3 +106,13 @@ def test_adc_is_not_made_up(b_values, grids):
     images = [_diffusion((b,), np.full(g.shape, 900.0), g)[0] for b, g in zip(b_values, grids, strict=True)]
     case = harmonize(_case(images[0], others=images[1:]), HarmonizeSettings())
     assert Sequence.ADC not in case.images
+
+
+def test_noise_matters_in_every_sequence_on_which_lesions_are_looked_for():
+    rng = np.random.default_rng(1)
+    clean, noisy = (100 + rng.normal(0, sd, SAGITTAL.shape) for sd in (1, 60))
+    case = _case(
+        _image(Sequence.T2, array=clean), _image(Sequence.STIR, array=noisy), _image(Sequence.ADC, array=noisy)
+    )
+    flagged = [f.where for f in harmonize(case, HarmonizeSettings()).quality if f.code == "low_signal_to_noise"]
+    assert flagged == ["STIR"]

@@ -113,8 +113,25 @@ def image_flags(image: Image) -> list[QualityFlag]:
     if doubt := sampling_doubt(image.grid):
         text = f"The {where} series has {doubt}; the networks were not trained for it."
         flags.append(QualityFlag("outside_training_range", text, where=where))
-    spacing = image.grid.spacing_mm
-    if (snr := signal_to_noise(image.array, spacing)) < LOW_SNR:
-        text = f"The {where} series is noisy (signal over noise about {snr:.0f}); small findings may be missed."
-        flags.append(QualityFlag("low_signal_to_noise", text, where=where))
-    return flags
+    return [*flags, *noise_flags(image)]
+
+
+def noise_flags(image: Image) -> list[QualityFlag]:
+    """Say whether an image is too noisy for small findings.
+
+    Parameters
+    ----------
+    image : Image
+        As acquired.
+
+    Returns
+    -------
+    list of QualityFlag
+        Empty where it is not.
+    """
+    where = image.sequence.value
+    snr = signal_to_noise(image.array, image.grid.spacing_mm)
+    if not snr < LOW_SNR:
+        return []
+    text = f"The {where} series is noisy (signal over noise about {snr:.0f}); small findings may be missed."
+    return [QualityFlag("low_signal_to_noise", text, where=where)]

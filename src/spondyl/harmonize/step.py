@@ -9,7 +9,7 @@ import numpy as np
 
 from spondyl import __version__
 from spondyl.core import Case, Image, InputError, QualityFlag, Sequence, SettingsError, StepRecord
-from spondyl.harmonize.image_quality import image_flags
+from spondyl.harmonize.image_quality import image_flags, noise_flags
 
 if TYPE_CHECKING:
     from collections.abc import Sequence as Ordered
@@ -30,6 +30,10 @@ USABLE = (
     Sequence.ADC,
 )
 """Sequences in the order in which they are chosen as reference: T2 shows canal and discs best. Chosen by us."""
+
+
+MARROW = (Sequence.T1, Sequence.T1CE, Sequence.T2, Sequence.STIR, Sequence.T2FS)
+"""Sequences on which lesions are looked for whichever is the reference, so that noise in any of them matters."""
 
 
 @dataclass(frozen=True)
@@ -94,7 +98,8 @@ def harmonize(case: Case, settings: HarmonizeSettings) -> Case:
     if plane != "sagittal":
         text = f"No sagittal series: the {reference.value} series is {plane}, so outlines follow its thick slices."
         case = case.flagged(QualityFlag("no_sagittal_series", text, where=reference.value))
-    return case.flagged(*image_flags(images[reference]))
+    others = [images[s] for s in MARROW if s in images and s is not reference]
+    return case.flagged(*image_flags(images[reference]), *(flag for image in others for flag in noise_flags(image)))
 
 
 def _choose_reference(images: dict[Sequence, Image], wanted: str) -> Sequence:
