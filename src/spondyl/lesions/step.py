@@ -21,9 +21,10 @@ from spondyl.core import (
 )
 from spondyl.lesions.candidates import Candidate, Thresholds, find_candidates, search_region
 from spondyl.lesions.compartments import Compartment, divide
+from spondyl.lesions.contrast_doubt import contrast_flags
 from spondyl.lesions.measure import longest_diameter_mm
 from spondyl.models.adopted import is_adopted, sequences_for, ways_of
-from spondyl.models.detect import detect, detect_elsewhere, onto
+from spondyl.models.detect import Detection, detect, detect_elsewhere, onto
 from spondyl.models.study import study_of
 
 if TYPE_CHECKING:
@@ -31,7 +32,6 @@ if TYPE_CHECKING:
 
     from spondyl.core import Grid, Vertebra
     from spondyl.models import Network
-    from spondyl.models.detect import Detection
 
 T2_ALONE = frozenset({Sequence.T2})
 """Marrow looks normal on T2 in half of the lesions, and restless without any."""
@@ -102,7 +102,8 @@ def find_lesions(case: Case, settings: LesionSettings, *, network: Network) -> C
     """
     structures = case.labels["structures"]
     grid = structures.grid
-    looked = _looked(case, settings, network)
+    looked, doubts = _looked(case, settings, network)
+    case = case.flagged(*doubts)
     if looked is None:
         text = "No series at hand shows marrow in a way the lesion network knows, so no lesions were sought."
         case = case.flagged(QualityFlag("no_lesion_sequence", text))
@@ -121,13 +122,18 @@ def find_lesions(case: Case, settings: LesionSettings, *, network: Network) -> C
     )
 
 
-def _looked(case: Case, settings: LesionSettings, network: Network) -> tuple[Detection, tuple[Sequence, ...]] | None:
-    """What the network says, and of which sequences; None where none is of a kind it knows."""
+Looked = tuple[Detection, tuple[Sequence, ...]]
+
+
+def _looked(case: Case, settings: LesionSettings, network: Network) -> tuple[Looked | None, list[QualityFlag]]:
+    """What the network says, of which sequences, and which of those are doubtful; None where it knows none of them."""
     if is_adopted(network.card):
         fits = sequences_for(ways_of(network.card), case.images)
-        return detect_elsewhere(case, network) if fits else None
+        return (detect_elsewhere(case, network) if fits else None), []
     study = study_of(case, network.card)
-    return None if study is None else (detect(study, network, views=settings.views), study.sequences)
+    if study is None:
+        return None, []
+    return (detect(study, network, views=settings.views), study.sequences), contrast_flags(study)
 
 
 def _doubt(found: Detection, grid: Grid) -> NDArray[np.float32]:
