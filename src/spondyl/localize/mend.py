@@ -1,0 +1,172 @@
+"""Mend a chain of bodies by what neighbors tell: split what is as long as two, and join what is two halves of one.
+
+Neighboring bodies are about equally high, and none is much higher than deep but the axis (C2) with its dens.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from scipy import ndimage
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    Points = NDArray[np.float64]
+    Bodies = NDArray[np.uint16]
+
+REACH = 3
+"""Bodies to each side that a body is compared with."""
+
+UNIFORM = 12.0**0.5
+"""Length of a bar over the standard deviation of its points."""
+
+LONG, TALL = 1.35, 1.2
+"""Height over the neighbors', and over the body's own depth, from which it may be two. Two cervical bodies and their
+disc are 2.4 times as high as one and twice as high as deep; C2 without its dens is 1.2 times as high as deep. Chosen
+by us."""
+
+APART, APART_AT_END = 2.45, 1.3
+"""Distance of the bodies above and below over the usual distance of neighbors, from which a long body is two: for one
+it is 2, for two 3. At the ends of a chain there is one neighbor, for which it is 1 and 1.5. Chosen by us."""
+
+WAIST = 0.75
+"""Area at the waist of the uppermost body, over the smaller of the areas above and below it, under which it is two: the
+dens tapers, two bodies do not. Chosen by us."""
+
+MIDDLE = (0.25, 0.75)
+"""Part of a body's height in which it may be cut."""
+
+CLOSE, WHOLE = 0.65, 1.25
+"""Distance of two halves over the neighbors' distance, and height of both together over the neighbors', under which
+they are one. Chosen by us: a collapsed body and its neighbor are higher together."""
+
+PASSES = 8
+"""Most changes to one chain."""
+
+MIN_CHAIN = 4
+"""Fewest bodies that tell what is usual."""
+
+
+def mend_chain(bodies: Bodies, spacing_mm: tuple[float, float, float]) -> Bodies:
+    """Split bodies that are as long as two, and join halves.
+
+    Parameters
+    ----------
+    bodies : ndarray of uint16, orientation ``LIP``
+        Numbered from the head down, from 1.
+    spacing_mm : tuple of float
+        Voxel size.
+
+    Returns
+    -------
+    ndarray of uint16
+        The same voxels, numbered anew from the head down.
+    """
+    mended = bodies.copy()
+    for _ in range(PASSES):
+        if int(mended.max()) < MIN_CHAIN:
+            break
+        chain = _Chain(mended, spacing_mm)
+        if not (chain.split_longest() or chain.join_closest()):
+            break
+        mended = _numbered(mended)
+    return mended
+
+
+class _Chain:
+    """Centers, heights and depths of a chain, and what may be done to it."""
+
+    def __init__(self, bodies: Bodies, spacing_mm: tuple[float, float, float]) -> None:
+        self.bodies, self.boxes = bodies, ndimage.find_objects(bodies)
+        spacing = np.asarray(spacing_mm)
+        self.points = [
+            (np.argwhere(bodies[box] == i) + [s.start for s in box])[:, 1:] * spacing[1:]
+            for i, box in enumerate(self.boxes, start=1)
+        ]
+        self.centers = np.array([p.mean(axis=0) for p in self.points])
+        self.pixel_mm = float(spacing[1])
+        way = np.gradient(self.centers, axis=0) if len(self.points) > 1 else np.array([[1.0, 0.0]])
+        self.tangents = way / np.linalg.norm(way, axis=1, keepdims=True)
+        self.heights = np.array([self._along(i).std() * UNIFORM for i in range(len(self))])
+        self.depths = np.array([self._behind(i).std() * UNIFORM for i in range(len(self))])
+        self.steps = np.linalg.norm(np.diff(self.centers, axis=0), axis=1)
+
+    def __len__(self) -> int:
+        return len(self.points)
+
+    def _along(self, i: int) -> Points:
+        along: Points = (self.points[i] - self.centers[i]) @ self.tangents[i]
+        return along
+
+    def _behind(self, i: int) -> Points:
+        t, p = self.tangents[i]
+        behind: Points = (self.points[i] - self.centers[i]) @ np.array([-p, t])
+        return behind
+
+    def _usual(self, values: Points, *but: int) -> float:
+        """Median of the neighbors' values."""
+        near = [j for j in range(but[0] - REACH, but[-1] + REACH + 1) if 0 <= j < len(values) and j not in but]
+        return float(np.median(values[near]))
+
+    def split_longest(self) -> bool:
+        """Cut the body in two that is longest against its neighbors, if it is long enough."""
+        usual = np.array([self._usual(self.heights, i) for i in range(len(self))])
+        ratio = np.where(self.heights > TALL * self.depths, self.heights / usual, 0.0)
+        for i in np.argsort(-ratio):
+            if ratio[i] < LONG:
+                return False
+            if self._room_for_two(int(i)) and self._cut(int(i)):
+                return True
+        return False
+
+    def _room_for_two(self, i: int) -> bool:
+        """Whether the neighbors are as far apart as they are with two bodies between them."""
+        ways = self.steps[max(i - 1, 0) : i + 1]
+        rest = [j for j in range(i - 1 - REACH, i + REACH + 1) if 0 <= j < len(self.steps) and j not in (i - 1, i)]
+        limit = APART if len(ways) > 1 else APART_AT_END
+        return bool(ways.sum() > limit * np.median(self.steps[rest]))
+
+    def _cut(self, i: int) -> bool:
+        along = self._along(i)
+        edges = np.arange(along.min(), along.max() + 2 * self.pixel_mm, self.pixel_mm)
+        area = ndimage.gaussian_filter1d(np.histogram(along, edges)[0].astype(float), 1.5, mode="nearest")
+        first, last = (round(share * len(area)) for share in MIDDLE)
+        if last - first < 1:
+            return False
+        at = first + int(np.argmin(area[first:last]))
+        if i == 0 and area[at] > WAIST * min(area[: at + 1].max(), area[at:].max()):
+            return False
+        box, own = self.boxes[i], self.bodies[self.boxes[i]] == i + 1
+        lower = np.zeros(own.shape, bool)
+        lower[own] = along > edges[at] + 0.5 * self.pixel_mm
+        if not lower.any() or lower.sum() == own.sum():
+            return False
+        self.bodies[self.bodies > i + 1] += 1
+        self.bodies[box][lower] = i + 2
+        return True
+
+    def join_closest(self) -> bool:
+        """Join the two neighbors that are closest, if together they are one."""
+        if len(self) <= MIN_CHAIN:
+            return False
+        closeness = [s / self._usual(self.steps, i) for i, s in enumerate(self.steps)]
+        for i in np.argsort(closeness):
+            if closeness[i] > CLOSE:
+                return False
+            both = np.concatenate([self.points[i], self.points[i + 1]])
+            height = float(((both - both.mean(axis=0)) @ self.tangents[i]).std() * UNIFORM)
+            if height < WHOLE * self._usual(self.heights, int(i), int(i) + 1):
+                self.bodies[self.bodies > i + 1] -= 1
+                return True
+        return False
+
+
+def _numbered(bodies: Bodies) -> Bodies:
+    """Number bodies by their height in the image, since a cut may change their order."""
+    n = int(bodies.max())
+    rows = ndimage.center_of_mass(bodies > 0, bodies, range(1, n + 1))
+    renumber = np.zeros(n + 1, np.uint16)
+    renumber[1 + np.argsort([r[1] for r in rows])] = np.arange(1, n + 1)
+    return renumber[bodies]
