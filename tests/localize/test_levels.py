@@ -18,6 +18,7 @@ from spondyl.localize.levels import (
     level_posterior,
     name_levels,
 )
+from spondyl.localize.regions import REGION_NAMES
 
 WHOLE = [*MODELED[:7], *(f"T{n}" for n in range(1, 13)), *(f"L{n}" for n in range(1, 6)), "S1"]
 """A common spine."""
@@ -98,6 +99,50 @@ def test_a_sixth_lumbar_vertebra_is_named_where_its_sizes_show_it():
     part = ["T11", "T12", "L1", "L2", "L3", "L4", "L5", "L6", "S1"]
     names, _ = name_levels(_cues(part, called="S1"), _model(spread=0.02))
     assert list(names) == part
+
+
+def test_several_missed_bodies_show_in_as_many_long_steps(monkeypatch):
+    monkeypatch.setattr(levels, "ODD_SHARE", 1e-9)
+    gone = {"T5", "T9"}
+    part = [name for name in WHOLE[1:] if name not in gone]
+    cues = _cues(part)
+    for name in ("T4", "T8"):
+        cues.values[part.index(name), CUES.index("step")] += np.log(2)
+    names, _ = name_levels(cues, _model(spread=0.02))
+    assert list(names) == part
+
+
+def test_two_halves_of_one_body_share_its_name(monkeypatch):
+    monkeypatch.setattr(levels, "ODD_SHARE", 1e-9)
+    part = [*WHOLE[5:12], *WHOLE[11:20]]
+    cues = _cues(part)
+    cues.values[6, CUES.index("step")] -= np.log(3)
+    names, guesses = name_levels(cues, _model(spread=0.02))
+    assert list(names) == part
+    assert guesses[6].level is None
+    assert guesses[7].level == part[7]
+
+
+def test_c1_is_rarely_outlined():
+    posterior = level_posterior(_blind(WHOLE[:6], room_above=3.0), _model())
+    c1, c2 = posterior.probabilities[0, :2]
+    assert c2 > 5 * c1 > 0
+
+
+@pytest.mark.parametrize(("ribs", "lowest"), [(5, "L3"), (6, "L2"), (7, "L1")])
+def test_ribs_tell_where_the_loin_begins(ribs, lowest):
+    odds = np.zeros((8, len(REGION_NAMES)))
+    odds[:ribs, REGION_NAMES.index("chest")], odds[ribs:, REGION_NAMES.index("loin")] = 2.0, 2.0
+    names, _ = name_levels(replace(_blind(WHOLE[:8]), regions=odds), _model())
+    assert names[-1] == lowest
+
+
+def test_no_weight_on_regions_is_none_of_them():
+    odds = np.random.default_rng(4).normal(0, 2, (6, len(REGION_NAMES)))
+    cues = replace(_cues(WHOLE[-6:]), regions=odds)
+    weightless, without = replace(_model(), region_weight=0.0), _cues(WHOLE[-6:])
+    seen, unseen = (level_posterior(c, weightless).probabilities for c in (cues, without))
+    np.testing.assert_allclose(seen, unseen)
 
 
 def test_the_cord_ends_near_l1():

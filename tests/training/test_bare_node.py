@@ -19,7 +19,7 @@ MISSING = [
 ]  # fmt: skip
 """What an installation has and a bare node has not."""
 
-WHOLE = ("__main__", "levels")
+WHOLE = ("__main__", "levels", "level_studies")
 """Parts that run, or measure the outlines of localize, and so need the whole installation."""
 
 PROGRAM = """

@@ -1,4 +1,4 @@
-"""The model of levels is learnt from synthetic columns and tells those it has not seen."""
+"""The model of levels is learnt from synthetic studies and tells those it has not seen."""
 
 from __future__ import annotations
 
@@ -7,41 +7,52 @@ import json
 import numpy as np
 import pytest
 
-from spondyl.localize.level_cues import CUES
+from spondyl.core import SettingsError
+from spondyl.localize.level_cues import CUES, ColumnCues
 from spondyl.localize.level_model import MODELED, parse_level_model
 from spondyl.localize.levels import level_posterior
-from spondyl.phantom import build_anatomy
-from spondyl.training import levels
-from spondyl.training.levels import (
+from spondyl.localize.regions import BOX_SHAPE, REGION_NAMES, region_of
+from spondyl.training import level_studies, levels
+from spondyl.training.level_studies import (
     FIRST_SEED,
     LevelExample,
-    calibrate,
-    fit_model,
-    measure_patient,
-    sample_study,
-    train_levels,
+    is_variant,
+    make_examples,
+    measure_study,
+    packaged_network,
+    seeds_of,
+    simulate_study,
+    true_levels,
 )
+from spondyl.training.levels import calibrate, fit_model, fit_regions, seen_by, train_levels, write_model
 
 USUAL = tuple(name for name in MODELED if name not in ("T13", "L6"))
+TREND = np.linspace(1.0, 5.0, len(USUAL))[:, None] * np.ones(len(CUES))
+TREND[:, CUES.index("step")] = np.linspace(2.8, 3.6, len(USUAL))
+
+
+def _example(rng, part):
+    """A part of a spine whose measurements grow steadily downward, and whose boxes say where it lies."""
+    names = USUAL[part]
+    values = TREND[part] + rng.normal(0, 0.1) + rng.normal(0, 0.02, (len(names), len(CUES)))
+    values[-1, CUES.index("step")] = np.nan
+    boxes = rng.normal(0, 1, (1, len(names), 2, *BOX_SHAPE)).astype(np.float32)
+    for body, name in enumerate(names):
+        boxes[:, body, :, region_of(name), 2, :] += 4
+    cues = ColumnCues(values, np.zeros(len(names)), np.nan, len(names) / 2, 0.0, 0.0, cut_below=False)
+    return LevelExample(names, cues, boxes)
 
 
 def _examples(count=60):
-    """Patients of different size whose measurements grow steadily downward."""
     rng = np.random.default_rng(5)
-    trend = np.linspace(1.0, 5.0, len(USUAL))[:, None] * np.ones(len(CUES))
-    trend[:, CUES.index("step")] = np.linspace(2.8, 3.6, len(USUAL))
-    rows = []
-    for _ in range(count):
-        values = trend + rng.normal(0, 0.1) + rng.normal(0, 0.02, trend.shape)
-        values[-1, CUES.index("step")] = np.nan
-        rows.append(LevelExample(USUAL, values, float(USUAL.index("L1"))))
-    return rows
+    parts = (slice(None), slice(1, 14), slice(8, 22), slice(16, len(USUAL)))
+    return [_example(rng, parts[i % len(parts)]) for i in range(count)]
 
 
 def test_the_fit_recovers_mean_noise_and_what_moves_together():
-    model = fit_model(_examples(200), n_factors=2)
+    model = fit_model(_examples(400), n_factors=2)
     l3 = MODELED.index("L3")
-    assert model.mean[l3, 0] == pytest.approx(np.linspace(1.0, 5.0, len(USUAL))[USUAL.index("L3")], abs=0.03)
+    assert model.mean[l3, 0] == pytest.approx(TREND[USUAL.index("L3"), 0], abs=0.03)
     learnt = model.loadings[..., :2]
     # One size moves all levels alike: any two share its variance.
     shared = learnt[l3, 0] @ learnt[MODELED.index("T5"), 0]
@@ -56,53 +67,86 @@ def test_a_level_nobody_has_leans_on_the_one_above():
     np.testing.assert_allclose(model.mean[t13], model.mean[t12], atol=0.2)
 
 
-def test_sampled_studies_hold_what_the_field_holds():
-    rng = np.random.default_rng(8)
-    for _ in range(40):
-        names, cues = sample_study(_examples(1)[0], rng)
-        assert len(names) == len(cues.values) == len(cues.sacral_share)
-        assert names[-1] != "S2"
-        assert set(names) <= set(USUAL)
-        assert np.isnan(cues.values[-1, CUES.index("step")])
-        if cues.cut_below:
-            assert np.isnan(cues.values[-1, CUES.index("depth")])
-
-
-def test_calibration_never_sharpens_and_levels_are_found():
+def test_bodies_that_are_none_are_not_learnt_from():
     examples = _examples()
-    model = calibrate(fit_model(examples[:50], n_factors=2), examples[50:], count=8)
+    first = examples[0]
+    first.cues.values[3] = 1000.0
+    spoiled = LevelExample((*first.levels[:3], "", *first.levels[4:]), first.cues, first.boxes)
+    assert np.abs(fit_model([spoiled, *examples[1:]], n_factors=2).mean).max() < 10
+
+
+def test_parts_of_the_spine_are_told_by_their_surroundings():
+    examples = _examples()
+    model = fit_regions(examples[:48])
+    for example in examples[48:]:
+        odds = seen_by(model, example).regions
+        told = [
+            REGION_NAMES[i] == REGION_NAMES[region_of(n)] for i, n in zip(odds.argmax(1), example.levels, strict=True)
+        ]
+        assert np.mean(told) > 0.7
+
+
+def test_calibration_keeps_its_bounds_and_levels_are_found():
+    examples = _examples()
+    model = calibrate(fit_model(examples[:50], n_factors=2), examples[50:])
     assert model.temperature >= 1
-    names, cues = sample_study(examples[-1], np.random.default_rng(1))
-    posterior = level_posterior(cues, model)
-    right = [a == b for a, b in zip(posterior.best, names, strict=True)]
+    posterior = level_posterior(examples[-2].cues, model)
+    right = [a == b for a, b in zip(posterior.best, examples[-2].levels, strict=True)]
     assert sum(right) >= len(right) - 1
 
 
 def test_training_writes_a_model_that_can_be_read_and_is_resumable(tmp_path, monkeypatch):
     made = []
 
-    def columns(anatomy, rng):
-        made.append(anatomy)
-        return _examples(len(made))[-1]
+    def measured(seed, network):
+        made.append(seed)
+        return None if len(made) == 3 else _examples(8)[len(made) % 8]
 
-    monkeypatch.setattr(levels, "measure_patient", columns)
-    monkeypatch.setattr(levels, "build_anatomy", lambda seed, **given: seed)
+    monkeypatch.setattr(level_studies, "simulate_study", lambda seed: seed)
+    monkeypatch.setattr(level_studies, "measure_study", measured)
     monkeypatch.setattr(levels, "calibrate", lambda model, examples: model)
-    train_levels(tmp_path / "columns", tmp_path / "levels.json", count=12)
-    train_levels(tmp_path / "columns", tmp_path / "levels.json", count=12)
-    assert made == list(range(FIRST_SEED, FIRST_SEED + 12))
+    for _ in range(2):
+        train_levels(tmp_path / "studies", tmp_path / "levels.json", count=12)
+    assert made == list(seeds_of(12))
     text = (tmp_path / "levels.json").read_text()
-    assert json.loads(text)["card"]["seeds"] == [FIRST_SEED, FIRST_SEED + 11]
-    assert parse_level_model(text).loadings.shape[-1] == levels.N_FACTORS + len(CUES)
+    assert json.loads(text)["card"]["seeds"]["patients"] == 12
+    model = parse_level_model(text)
+    assert model.loadings.shape[-1] == levels.N_FACTORS + len(CUES)
+    assert model.regions is not None
+    with pytest.raises(SettingsError, match="fit_regions"):
+        write_model(fit_model(_examples(8)), tmp_path / "none.json", count=8, network="")
+
+
+def test_kept_measurements_are_read_as_they_were_made(tmp_path, monkeypatch):
+    example = _examples(1)[0]
+    monkeypatch.setattr(level_studies, "simulate_study", lambda seed: seed)
+    monkeypatch.setattr(level_studies, "measure_study", lambda patient, network: example)
+    (read,) = make_examples(tmp_path, 1, None)
+    assert read.levels == example.levels
+    np.testing.assert_array_equal(read.cues.values, example.cues.values)
+    assert (read.cues.cut_below, read.cues.regions, read.cues.middle) == (False, None, example.cues.middle)
+    np.testing.assert_allclose(read.boxes, example.boxes, atol=0.01)
+
+
+def test_one_patient_in_five_has_an_unusual_number_of_vertebrae():
+    seeds = list(seeds_of(10))
+    assert seeds[0] == FIRST_SEED
+    assert len(set(seeds)) == 10
+    assert all(is_variant(seed) for seed in seeds[4::5])
+
+
+def test_the_true_level_is_the_nearest_and_given_once():
+    truth = {"C3": (0.0, 0.0, 34.0), "C4": (0.0, 0.0, 17.0), "C5": (0.0, 0.0, 0.0)}
+    found = np.array([[0, 0, 46.0], [0, 0, 19.0], [0, 0, 14.0], [0, 0, -12.0]])
+    assert true_levels(found, truth) == ("C3", "C4", "", "C5")
+    far = np.array([[0, 0, 52.0], [0, 0, 15.0], [14.0, 0, 0.0], [0, 0, -60.0]])
+    assert true_levels(far, truth) == ("C3", "C4", "", "")
 
 
 @pytest.mark.slow
-def test_a_synthetic_spine_is_measured_from_c1_to_s2():
-    anatomy = build_anatomy(1_000_003, region="whole", spacing_mm=levels.SPACING_MM, extent_mm=levels.EXTENT_MM)
-    example = measure_patient(anatomy, np.random.default_rng(0))
-    assert example.levels[0] == "C1"
-    assert example.levels[-1] == "S2"
-    height = np.exp(example.values[:, CUES.index("height")])
-    assert height[example.levels.index("L3")] > 1.3 * height[example.levels.index("C5")]
-    assert example.values[example.levels.index("S1"), CUES.index("sacrum")] > 0.4
-    assert abs(example.cord_end - example.levels.index("L1")) < 3
+def test_a_synthetic_study_is_measured_as_the_step_does():
+    example = measure_study(simulate_study(FIRST_SEED + 4), packaged_network())
+    assert example.levels[-1] == "S1"
+    assert example.boxes.shape[1:3] == (len(example.levels), 2)
+    height = np.exp(example.cues.values[:, CUES.index("height")])
+    assert 15 < np.nanmedian(height) < 35

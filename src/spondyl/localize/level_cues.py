@@ -73,6 +73,9 @@ class ColumnCues:
         Height of the field of view above the uppermost and below the lowest body, in heights of that body and its disc.
     cut_below : bool
         Whether the lower edge of the field cuts the lowest body.
+    regions : ndarray, shape (n, len(REGION_NAMES)), optional
+        Log odds of each part of the spine by what lies around each body, as `region_log_odds` gives them; None where
+        no image was looked at.
     """
 
     values: NDArray[np.float64]
@@ -82,6 +85,7 @@ class ColumnCues:
     room_above: float
     room_below: float
     cut_below: bool
+    regions: NDArray[np.float64] | None = None
 
 
 def measure_column(

@@ -12,12 +12,13 @@ import json
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib import resources
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from spondyl.core import LEVELS, ModelError
 from spondyl.localize.level_cues import CUES
+from spondyl.localize.regions import BOX_SHAPE, REGION_NAMES, RegionModel
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -30,7 +31,7 @@ MODELED = (*LEVELS[: LEVELS.index("S2") + 1],)
 MODEL_FILE = "levels.json"
 """Name of the shipped model beside the networks' weights."""
 
-MODEL_VERSION = 1
+MODEL_VERSION = 2
 """Version of the file's layout."""
 
 
@@ -48,6 +49,10 @@ class LevelModel:
         Variance of what is left.
     temperature : float
         Divisor of the logarithm of the likelihood, which calibrates the probabilities of levels.
+    regions : RegionModel or None
+        Tells parts of the spine by the image around a body.
+    region_weight : float
+        Factor of its log odds: bodies of one image are not independent witnesses.
     sha256 : str
         Hash of the file it came from; empty if from none.
     """
@@ -56,6 +61,8 @@ class LevelModel:
     loadings: Array
     noise: Array
     temperature: float = 1.0
+    regions: RegionModel | None = None
+    region_weight: float = 1.0
     sha256: str = ""
 
     def log_likelihood(self, values: Array, levels: NDArray[np.intp]) -> Array:
@@ -115,7 +122,9 @@ def parse_level_model(text: str) -> LevelModel:
         mean, loadings, noise = (np.array(table[k], dtype=np.float64) for k in ("mean", "loadings", "noise"))
         shape = (len(MODELED), len(CUES))
         fits &= mean.shape == shape == noise.shape == loadings.shape[:2] and bool((noise > 0).all())
-        temperature = float(table["temperature"])
+        temperature, weight = float(table["temperature"]), float(table["region_weight"])
+        regions, regions_fit = _region_model(table["regions"])
+        fits &= regions_fit
     except (ValueError, KeyError, TypeError) as error:
         msg = f"the model of levels cannot be read ({type(error).__name__}); install Spondyl again"
         raise ModelError(msg) from error
@@ -125,7 +134,19 @@ def parse_level_model(text: str) -> LevelModel:
             "wanted, got another; install Spondyl again"
         )
         raise ModelError(msg)
-    return LevelModel(mean, loadings, noise, temperature, hashlib.sha256(text.encode()).hexdigest())
+    digest = hashlib.sha256(text.encode()).hexdigest()
+    return LevelModel(mean, loadings, noise, temperature, regions, weight, digest)
+
+
+def _region_model(table: dict[str, Any]) -> tuple[RegionModel, bool]:
+    """Read the network that tells parts of the spine, and say whether its shape is right."""
+    hidden, last = (np.array(w, dtype=np.float64) for w in table["weights"])
+    bias_hidden, bias_last = (np.array(b, dtype=np.float64) for b in table["biases"])
+    prior = np.array([table["prior"][name] for name in REGION_NAMES])
+    width = len(bias_hidden)
+    fits = hidden.shape == (np.prod(BOX_SHAPE), width) and last.shape == (width, len(REGION_NAMES))
+    fits = fits and bias_last.shape == (len(REGION_NAMES),) and bool((prior > 0).all())
+    return RegionModel((hidden, last), (bias_hidden, bias_last), prior), fits
 
 
 @lru_cache(maxsize=1)

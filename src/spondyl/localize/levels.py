@@ -2,15 +2,16 @@
 
 A naming runs down one of nine spines (eleven to thirteen rib-bearing vertebrae, four to six lumbar ones), starts
 anywhere, and may have missed one body or cut one in two. It is weighed by how the outlines look (`LevelModel`), by what
-the network called the first sacral body, by where the cord ends, by where a study's field of view usually lies, and by
-what is seen above and below. All namings are enumerated, so the sum is exact.
+the image shows around each body, ribs above all (`RegionModel`), by what the network called the first sacral body, by
+where the cord ends, by where a study's field of view usually lies, and by what is seen above and below. All namings are
+enumerated, so the sum is exact.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
-from itertools import product
+from itertools import chain, combinations, product
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -19,6 +20,7 @@ from scipy.special import logsumexp, ndtr
 from spondyl.core.anatomy import CERVICAL, LUMBAR, SACRAL, THORACIC
 from spondyl.localize.level_cues import CUES
 from spondyl.localize.level_model import MODELED
+from spondyl.localize.regions import REGION_NAMES, region_of
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -36,10 +38,22 @@ THORACIC_SHARES = {11: 0.02, 12: 0.96, 13: 0.02}
 """Share of spines by number of rib-bearing vertebrae. Chosen by us: reports reach from 1 to 7 % by what counts as a
 rib."""
 
-MISSED_SHARE, SPLIT_SHARE = 0.01, 0.005
-"""Share of columns in which one body was not found, or one was cut in two. Chosen by us."""
+MISSED_SHARES = {"axis": 0.01, "neck": 0.05, "chest": 0.01, "loin": 0.003, "sacrum": 0.001}
+"""Share of bodies that are not found, by part of the spine: small ones are missed more often. Chosen by us, about as
+often as in synthetic studies."""
 
-UNCERTAIN_BELOW = 0.75
+SPLIT_SHARE = 0.002
+"""Share of bodies that are cut in two. Chosen by us."""
+
+C1_SHARE = 0.05
+"""Share of columns with C1 in view in which a body of it is outlined: it has none of its own. Chosen by us."""
+
+LONG_STEP, SHORT_STEP, MOST_IRREGULAR = 1.3, 0.75, 3
+"""Distance of two bodies over the usual, from which a body may be missing in between even where the
+column has more such places, and below which both may be parts of one; and how many such places are weighed together.
+Chosen by us."""
+
+UNCERTAIN_BELOW = 0.85
 """A level less probable than this is marked uncertain. Chosen by us."""
 
 NAMED_FROM = 0.5
@@ -71,6 +85,12 @@ us: coils see the ends of a field poorly."""
 
 _REGULAR, _GAP, _IGNORED = 0, 1, 2
 """Versions of a body's measurements: as they are, with the step below halved, and none."""
+
+_REGIONS = np.array([region_of(name) for name in MODELED])
+"""Part of the spine of each level."""
+
+_LOG_MISSED = np.log([MISSED_SHARES[REGION_NAMES[part]] for part in _REGIONS])
+"""How often the body of each level is missed."""
 
 
 @dataclass(frozen=True)
@@ -147,13 +167,15 @@ def level_posterior(cues: ColumnCues, model: LevelModel) -> LevelPosterior | Non
     LevelPosterior or None
         None where there are more bodies than a spine has.
     """
-    namings = _namings(len(cues.values))
+    namings = _namings(len(cues.values), *_irregular_steps(cues.values))
     if len(namings.levels) == 0:
         return None
     geometry = model.log_likelihood(_versions(cues.values), namings.distinct)[namings.which]
     weight = namings.log_prior + np.logaddexp(geometry, geometry.max() + np.log(ODD_SHARE))
     weight += _log_called(cues, namings) + _log_cord(cues.cord_end, namings)
     weight += _log_field(cues.middle, namings) + _log_room(cues, namings)
+    if cues.regions is not None:
+        weight += model.region_weight * _log_regions(cues.regions, namings)
     share = np.exp(weight - logsumexp(weight))
     probabilities = np.zeros((len(cues.values), len(MODELED)))
     for body, row in enumerate(probabilities):
@@ -218,31 +240,40 @@ def _spines() -> list[tuple[list[str], float]]:
     ]
 
 
-def _patterns(n: int) -> list[tuple[NDArray[np.intp], NDArray[np.intp], float]]:
-    """Steps along the spine and versions of measurements: regular, one body missed, or one cut in two."""
-    plain = np.arange(n)
-    regular = np.full(n, _REGULAR)
-    patterns = [(plain, regular, float(np.log(1 - MISSED_SHARE - SPLIT_SHARE)))]
-    for j in range(n - 1):
-        below = plain > j
-        gap, split = regular.copy(), regular.copy()
-        gap[j], split[j : j + 2] = _GAP, _IGNORED
-        patterns.append((plain + below, gap, float(np.log(MISSED_SHARE / (n - 1)))))
-        patterns.append((plain - below, split, float(np.log(SPLIT_SHARE / (n - 1)))))
-    return patterns
+def _patterns(n: int, gaps: tuple[int, ...], splits: tuple[int, ...]) -> list[tuple[tuple[int, ...], tuple[int, ...]]]:
+    """Give the steps that skip a body, and those within one body: none, any one gap, one likely split, or several."""
+    one: list[tuple[tuple[int, ...], tuple[int, ...]]] = [((), ())]
+    one += [((j,), ()) for j in range(n - 1)] + [((), (j,)) for j in splits]
+    several = [
+        (g, s)
+        for g in chain.from_iterable(combinations(gaps, k) for k in range(len(gaps) + 1))
+        for s in chain.from_iterable(combinations(splits, k) for k in range(len(splits) + 1))
+        if len(g) + len(s) > 1
+    ]
+    return one + several
 
 
-@lru_cache(maxsize=8)
-def _namings(n: int) -> _Namings:
+@lru_cache(maxsize=32)
+def _namings(n: int, gaps: tuple[int, ...] = (), splits: tuple[int, ...] = ()) -> _Namings:
     levels, beside, prior, irregular = [], [], [], []
-    for (names, log_share), (steps, versions, log_pattern) in product(_spines(), _patterns(n)):
+    plain = np.arange(n)
+    for (names, log_share), (skipped, within) in product(_spines(), _patterns(n, gaps, splits)):
         index = np.array([MODELED.index(name) for name in names])
+        steps, versions = plain.copy(), np.full(n, _REGULAR)
+        for j in skipped:
+            steps[j + 1 :] += 1
+            versions[j] = _GAP
+        for j in within:
+            steps[j + 1 :] -= 1
+            versions[j : j + 2] = _IGNORED
         starts = np.arange(len(names) - steps[-1])
         places = starts[:, None] + steps
         levels.append(np.stack([np.broadcast_to(versions, places.shape), index[places]], axis=-1))
         beside.append(places - names.index("L1"))
-        prior.append(np.full(len(starts), log_share + log_pattern))
-        irregular.append(np.full(len(starts), bool((versions != _REGULAR).any())))
+        missed = _LOG_MISSED[index[places[:, list(skipped)] + 1]].sum(axis=1)
+        above = np.where(index[places[:, 0]] == MODELED.index("C1"), np.log(C1_SHARE), 0.0)
+        prior.append(log_share + missed + above + len(within) * np.log(SPLIT_SHARE))
+        irregular.append(np.full(len(starts), bool(skipped or within)))
     if not any(len(part) for part in levels):
         empty = np.zeros((0, n, 2), np.intp)
         return _Namings(empty, empty, np.zeros(0, np.intp), np.zeros((0, n)), np.zeros(0), np.zeros(0, bool))
@@ -250,6 +281,19 @@ def _namings(n: int) -> _Namings:
     distinct, which = np.unique(together.reshape(len(together), -1), axis=0, return_inverse=True)
     rest = (np.concatenate(part) for part in (beside, prior, irregular))
     return _Namings(together, distinct.reshape(-1, n, 2), which.ravel(), *rest)
+
+
+def _irregular_steps(values: Array) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """Find the steps so long that they may skip a body, and those so short that they may lie within one."""
+    steps = values[:-1, CUES.index("step")]
+    ratio = np.full(len(steps), 0.0)
+    for i in np.flatnonzero(np.isfinite(steps)):
+        near = np.concatenate([steps[max(i - 3, 0) : i], steps[i + 1 : i + 4]])
+        if np.isfinite(near).any():
+            ratio[i] = steps[i] - np.nanmedian(near)
+    longest, shortest = np.argsort(-ratio)[:MOST_IRREGULAR], np.argsort(ratio)[:MOST_IRREGULAR]
+    gaps = tuple(sorted(int(i) for i in longest if ratio[i] > np.log(LONG_STEP)))
+    return gaps, tuple(sorted(int(i) for i in shortest if ratio[i] < np.log(SHORT_STEP)))
 
 
 def _versions(values: Array) -> Array:
@@ -274,6 +318,13 @@ def _log_called(cues: ColumnCues, namings: _Namings) -> Array:
     return np.log(
         sure * np.where(sacral, said, CALLED_ABSENT) + (1 - sure) * np.where(sacral, shares["none"], 1 - CALLED_ABSENT)
     )
+
+
+def _log_regions(log_odds: Array, namings: _Namings) -> Array:
+    """How well what lies around the bodies fits."""
+    region = _REGIONS[namings.distinct[:, :, 1]]
+    fits: Array = log_odds[np.arange(len(log_odds)), region].sum(axis=1)
+    return fits[namings.which]
 
 
 def _log_cord(end: float, namings: _Namings) -> Array:

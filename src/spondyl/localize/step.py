@@ -29,10 +29,10 @@ from spondyl.core.anatomy import STRUCTURE_NAMES
 from spondyl.localize.column import Column, assign_arches, assign_discs
 from spondyl.localize.doubts import mean_log_likelihood, spine_flags, void_volume_mm3
 from spondyl.localize.fuse import fuse
-from spondyl.localize.instances import BodyShape, ChainLimits, order_chain, settle_shapes, split_bodies
-from spondyl.localize.level_cues import measure_column
+from spondyl.localize.instances import BodyShape
 from spondyl.localize.level_model import shipped_level_model
 from spondyl.localize.levels import LevelGuess, name_levels
+from spondyl.localize.measure import column_cues, number_bodies, with_regions
 from spondyl.localize.outlines import Outlines, on_whole_grid, outline
 from spondyl.models import segment
 from spondyl.models.adopted import is_adopted, ways_of
@@ -54,9 +54,6 @@ LOOKED_AT = (
     Sequence.UNKNOWN,
 )
 """Sequences the network may look at, in order of preference; diffusion images are too coarse for outlines."""
-
-BONE = (Structure.BODY, Structure.CORTEX, Structure.S1)
-"""Structures in which bodies are told apart; which of them is the first sacral one is decided with the levels."""
 
 
 @dataclass(frozen=True)
@@ -128,11 +125,11 @@ def localize(case: Case, settings: LocalizeSettings, *, network: Network) -> Cas
         If no column of vertebral bodies was found.
     """
     reference = case.reference or next(iter(case.images))
-    used = _looked_at(_sequences(case, reference, settings.max_sequences), network)
+    used = _looked_at(sequences_of(case, reference, settings.max_sequences), network)
     found = fuse([segment(case.images[s], network, views=settings.views) for s in used])
     image = case.images[reference]
     outlines = outline(found, image.grid, cortex_share=settings.cortex_share)
-    column = None if outlines is None else _column(outlines, settings)
+    column = None if outlines is None else _column(outlines, [case.images[s] for s in used], settings)
     if outlines is None or column is None:
         msg = (
             f"a column of at least {settings.min_bodies} vertebral bodies is wanted, none was found in "
@@ -147,15 +144,31 @@ def localize(case: Case, settings: LocalizeSettings, *, network: Network) -> Cas
         methods=(
             f"Vertebrae, discs, canal, cord and sacrum were outlined on {', '.join(s.value for s in used)} by "
             f"{network.card.described}; bodies were told apart by erosion and named by weighing all "
-            "consistent namings of the column by sizes, tilt, discs, canal, cord and sacrum."
+            "consistent namings of the column by sizes, tilt, discs, canal, cord, sacrum and what the images show "
+            "beside the bodies, ribs above all."
         ),
     )
     case = case.with_(reference=reference, history=(*case.history, record))
     return _with_findings(case, image, outlines, column)
 
 
-def _sequences(case: Case, reference: Sequence, most: int) -> list[Sequence]:
-    """The reference first, then others that show the same region finely enough."""
+def sequences_of(case: Case, reference: Sequence, most: int) -> list[Sequence]:
+    """Choose the sequences that may be looked at.
+
+    Parameters
+    ----------
+    case : Case
+        With images.
+    reference : Sequence
+        Whose grid is worked on.
+    most : int
+        How many at most.
+
+    Returns
+    -------
+    list of Sequence
+        The reference first, then others that show the same region finely enough.
+    """
     others = [
         s for s in LOOKED_AT if s in case.images and s is not reference and case.images[s].grid.plane == "sagittal"
     ]
@@ -191,15 +204,13 @@ class _Column:
         return len(self.guesses) - self.has_sacrum
 
 
-def _column(outlines: Outlines, settings: LocalizeSettings) -> _Column | None:
-    spacing = outlines.grid.spacing_mm
-    bodies = order_chain(split_bodies(np.isin(outlines.structures, BONE), spacing), spacing, ChainLimits())
-    bodies = _believed(bodies, outlines.body, settings.min_confidence)
-    bodies = settle_shapes(bodies, outlines.body, spacing, BodyShape(settings.closing_mm, settings.end_slice_share))
+def _column(outlines: Outlines, images: list[Image], settings: LocalizeSettings) -> _Column | None:
+    spacing, shape = outlines.grid.spacing_mm, BodyShape(settings.closing_mm, settings.end_slice_share)
+    bodies = number_bodies(outlines, min_confidence=settings.min_confidence, shape=shape)
     if int(bodies.max()) < settings.min_bodies:
         return None
-    rows = outlines.box[1].start, outlines.grid.shape[1]
-    cues, model = measure_column(outlines.structures, bodies, spacing, rows), shipped_level_model()
+    model = shipped_level_model()
+    cues = with_regions(*column_cues(outlines, bodies), images, model.regions)
     names, guesses = name_levels(cues, model)
     n = names.index("S1") + 1 if "S1" in names else len(names)
     if n - ("S1" in names) < settings.min_bodies:
@@ -209,17 +220,6 @@ def _column(outlines: Outlines, settings: LocalizeSettings) -> _Column | None:
     centers = np.array(ndimage.center_of_mass(bodies > 0, bodies, numbers)) * spacing
     confidences = [float(m) for m in ndimage.mean(outlines.body, bodies, numbers)]
     return _Column(bodies, centers, guesses[:n], confidences, "S1" in names, mean_log_likelihood(cues, model))
-
-
-def _believed(bodies: NDArray[np.uint16], probability: NDArray[np.float32], least: float) -> NDArray[np.uint16]:
-    n = int(bodies.max())
-    if n == 0:
-        return bodies
-    means = ndimage.mean(probability, bodies, range(1, n + 1))
-    renumber = np.zeros(n + 1, np.uint16)
-    kept = [i for i in range(1, n + 1) if means[i - 1] >= least]
-    renumber[kept] = np.arange(1, len(kept) + 1)
-    return renumber[bodies]
 
 
 def _with_findings(case: Case, image: Image, outlines: Outlines, column: _Column) -> Case:

@@ -1,51 +1,34 @@
-"""Learn what every level looks like from whole synthetic spines, outlined as a network would outline them."""
+"""Learn what every level looks like from synthetic studies, outlined by the network as a study is."""
 
 from __future__ import annotations
 
 import json
 import logging
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from scipy import ndimage
-from scipy.optimize import minimize_scalar
+from scipy.optimize import minimize
 
-from spondyl.core import Structure
-from spondyl.localize.level_cues import CUES, ColumnCues, measure_column
+from spondyl.core import SettingsError
+from spondyl.localize.level_cues import CUES
 from spondyl.localize.level_model import MODEL_VERSION, MODELED, LevelModel
-from spondyl.localize.levels import (
-    CALLED_ABSENT,
-    CALLED_CUT,
-    CALLED_WHOLE,
-    PROTOCOLS,
-    level_posterior,
-)
-from spondyl.phantom import build_anatomy
+from spondyl.localize.levels import level_posterior
+from spondyl.localize.regions import BOX_SHAPE, LIMIT, REGION_NAMES, RegionModel, region_of
+from spondyl.training.level_studies import FIRST_SEED, FIRST_VARIANT_SEED, make_examples, packaged_network
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from numpy.typing import NDArray
 
-    from spondyl.phantom import Anatomy
+    from spondyl.localize.level_cues import ColumnCues
+    from spondyl.training.level_studies import LevelExample
 
 _log = logging.getLogger(__name__)
 
-SPACING_MM = (4.0, 1.0, 1.0)
-"""Voxels of the outlines that are measured: thick sagittal slices."""
-
-EXTENT_MM = (88.0, 730.0, 200.0)
-"""Size of a field that holds a tall adult's spine from C1 to S2."""
-
-FIRST_SEED = 500_000
-"""Seeds of these patients start here, apart from those the networks learn from."""
-
 HELD_OUT = 5
 """Every so-manieth patient is kept out of the fit, to calibrate on."""
-
-FIELD_MM = (180.0, 420.0)
-"""Height of a field of view in mm. Chosen by us: short cervical to long thoracolumbar ones."""
 
 ITERATIONS, VARIANCE_FLOOR = 40, 2e-4
 """Rounds of expectation and maximization, and the least variance of a measurement."""
@@ -53,8 +36,17 @@ ITERATIONS, VARIANCE_FLOOR = 40, 2e-4
 NEIGHBOR_WEIGHT = 6.0
 """Patients' worth by which a level resembles the one above: few have a T13 or L6. Chosen by us."""
 
-N_FACTORS = 14
+N_FACTORS = 6
 """Numbers per patient that move all levels together. Chosen by us: more did not change the likelihood held out."""
+
+DISGUISES = 3
+"""Copies of each box with another contrast, place and reach. Chosen by us."""
+
+HIDDEN, DECAY = 64, 1.0
+"""Width of the network that tells parts of the spine, and its weight decay. Chosen by us on held-out patients."""
+
+START, BOUNDS, SURPRISE_FLOOR = (2.0, 0.8), ((0.0, 2.5), (-2.5, 1.5)), 1e-4
+"""First temperature and weight that are tried, bounds of their logarithms, and the least probability that counts."""
 
 BLIND = {
     "depth": (0.06, 0.04),
@@ -66,124 +58,11 @@ BLIND = {
     "canal": (0.18, 0.12),
     "arch": (0.35, 0.25),
     "disc": (0.18, 0.12),
-    "sacrum": (0.10, 0.10),
+    "sacrum": (0.25, 0.20),
 }
-"""Standard deviations by which a network's outlines of a real patient may be off, for all bodies of a patient alike and
-for each body. Chosen by us, about the spread between readers and the difference of outlining conventions."""
-
-
-@dataclass(frozen=True, eq=False)
-class LevelExample:
-    """One whole column with its true names.
-
-    Parameters
-    ----------
-    levels : tuple of str
-        From C1 down to S2.
-    values : ndarray, shape (n, len(CUES))
-        Measurements of each body.
-    cord_end : float
-        As in `ColumnCues`.
-    """
-
-    levels: tuple[str, ...]
-    values: NDArray[np.float64]
-    cord_end: float
-
-
-def measure_patient(anatomy: Anatomy, rng: np.random.Generator) -> LevelExample:
-    """Measure a synthetic spine on outlines as ragged as a network's.
-
-    Parameters
-    ----------
-    anatomy : Anatomy
-        A whole spine.
-    rng : numpy.random.Generator
-        Draws how the outlines differ from the truth.
-
-    Returns
-    -------
-    LevelExample
-        Measurements and names.
-    """
-    structure = anatomy.structure.copy()
-    named = [v for v in anatomy.vertebrae if v.level in MODELED]
-    bodies = np.zeros(structure.shape, np.uint16)
-    is_body = np.isin(structure, (Structure.BODY, Structure.CORTEX, Structure.S1))
-    bone = is_body | (structure == Structure.SACRUM)
-    numbers = np.zeros(256, np.uint16)
-    numbers[[v.instance for v in named]] = np.arange(1, len(named) + 1)
-    bodies[is_body] = numbers[anatomy.instance[is_body]]
-    for number, v in enumerate(named, start=1):
-        if v.level == "S2":
-            # The sacrum below S1 is one structure; S2's body is what a network sometimes takes for S1.
-            bodies[bone & _around(anatomy, v)] = number
-    if rng.random() < 0.6:
-        inner = ndimage.binary_erosion(bodies > 0, np.ones((1, 3, 3))) & (ndimage.grey_erosion(bodies, (1, 3, 3)) > 0)
-        bodies[~inner] = 0
-    _fray(structure, rng)
-    left = np.unique(bodies[bodies > 0])
-    numbers = np.zeros(len(named) + 1, np.uint16)
-    numbers[left] = np.arange(1, len(left) + 1)
-    cues = measure_column(structure, numbers[bodies], anatomy.grid.spacing_mm)
-    return LevelExample(tuple(named[i - 1].level for i in left), cues.values, cues.cord_end)
-
-
-def _around(anatomy: Anatomy, vertebra: object) -> NDArray[np.bool_]:
-    """Where an upright ellipsoid of a vertebral body's size lies."""
-    center = anatomy.grid.lps_to_ijk(vertebra.center_lps_mm)  # type: ignore[attr-defined]
-    half = (vertebra.half_width_mm, 0.6 * vertebra.height_mm, 1.1 * vertebra.half_depth_mm)  # type: ignore[attr-defined]
-    radii = np.asarray(half) / anatomy.grid.spacing_mm
-    axes = np.ogrid[tuple(slice(n) for n in anatomy.structure.shape)]
-    square = sum(((a - c) / r) ** 2 for a, c, r in zip(axes, center, radii, strict=True))
-    return np.asarray(square < 1)
-
-
-def _fray(structure: NDArray[np.uint8], rng: np.random.Generator) -> None:
-    """Lose part of the arches and sacrum in patches, and shrink or widen the canal."""
-    shape = structure.shape
-    coarse = rng.standard_normal([max(2, n // k) for n, k in zip(shape, (4, 12, 12), strict=True)])
-    noise = ndimage.zoom(coarse, [n / c for n, c in zip(shape, coarse.shape, strict=True)], order=1)
-    for kind in (Structure.POSTERIOR, Structure.SACRUM):
-        structure[(structure == kind) & (noise > rng.uniform(0.2, 3.0))] = Structure.BACKGROUND
-    canal, plane = np.isin(structure, (Structure.CANAL, Structure.CORD)), np.ones((1, 3, 3))
-    draw = rng.random()
-    if draw < 0.25:
-        structure[canal & ~ndimage.binary_erosion(canal, plane)] = Structure.BACKGROUND
-    elif draw < 0.5:
-        wider = ndimage.binary_dilation(canal, plane) & (structure == Structure.BACKGROUND)
-        structure[wider] = Structure.CANAL
-
-
-def make_examples(folder: Path, count: int) -> list[LevelExample]:
-    """Measure patients that were not measured yet, and give all.
-
-    Parameters
-    ----------
-    folder : Path
-        Where measurements are kept; resumable.
-    count : int
-        How many patients.
-
-    Returns
-    -------
-    list of LevelExample
-        In order of seed.
-    """
-    folder.mkdir(parents=True, exist_ok=True)
-    examples = []
-    for seed in range(FIRST_SEED, FIRST_SEED + count):
-        path = folder / f"{seed}.json"
-        if not path.exists():
-            anatomy = build_anatomy(seed, region="whole", spacing_mm=SPACING_MM, extent_mm=EXTENT_MM)
-            e = measure_patient(anatomy, np.random.default_rng([seed, 20]))
-            partial = path.with_suffix(".part")
-            partial.write_text(json.dumps({"levels": e.levels, "values": e.values.tolist(), "cord_end": e.cord_end}))
-            partial.rename(path)
-            _log.info("column %d measured", seed)
-        table = json.loads(path.read_text())
-        examples.append(LevelExample(tuple(table["levels"]), np.array(table["values"]), table["cord_end"]))
-    return examples
+"""Standard deviations by which a network's outlines of a real patient may be off from those of synthetic ones, for all
+bodies of a patient alike and for each body. Chosen by us, about the spread between readers and the difference of
+outlining conventions."""
 
 
 def fit_model(examples: list[LevelExample], *, n_factors: int = N_FACTORS) -> LevelModel:
@@ -192,7 +71,7 @@ def fit_model(examples: list[LevelExample], *, n_factors: int = N_FACTORS) -> Le
     Parameters
     ----------
     examples : list of LevelExample
-        Whole columns.
+        Parts of columns; what a study does not show is a gap.
     n_factors : int, optional
         Numbers per patient.
 
@@ -209,7 +88,8 @@ def fit_model(examples: list[LevelExample], *, n_factors: int = N_FACTORS) -> Le
     n_levels, n_cues = len(MODELED), len(CUES)
     table = np.full((len(examples), n_levels, n_cues), np.nan)
     for patient, example in enumerate(examples):
-        table[patient, [MODELED.index(name) for name in example.levels]] = example.values
+        known = [i for i, name in enumerate(example.levels) if name in MODELED]
+        table[patient, [MODELED.index(example.levels[i]) for i in known]] = example.cues.values[known]
     flat = table.reshape(len(examples), -1)
     weights, noise = _factor_analysis(flat, n_factors)
     mean = weights[:, 0].reshape(n_levels, n_cues)
@@ -260,116 +140,115 @@ def _level_above(n_columns: int) -> NDArray[np.intp]:
     return np.where(columns < len(CUES), columns, columns - len(CUES))
 
 
-def sample_study(example: LevelExample, rng: np.random.Generator) -> tuple[tuple[str, ...], ColumnCues]:
-    """Cut a column to a field of view and measure it as badly as a network may.
+def fit_regions(examples: list[LevelExample], *, seed: int = 0) -> RegionModel:
+    """Train the network that tells parts of the spine.
 
     Parameters
     ----------
-    example : LevelExample
-        A whole column.
-    rng : numpy.random.Generator
-        Draws the field and all errors.
+    examples : list of LevelExample
+        Studies.
+    seed : int, optional
+        Of its first weights.
 
     Returns
     -------
-    levels : tuple of str
-        True names of the bodies that are left.
-    cues : ColumnCues
-        Their measurements.
+    RegionModel
+        Trained on both sides of every body in every image.
     """
-    levels, values = example.levels, example.values
-    steps = np.exp(values[:-1, CUES.index("step")])
-    heights = np.concatenate([[0.0], np.cumsum(np.where(np.isfinite(steps), steps, np.nanmedian(steps)))])
-    at = levels.index("L1") + _draw_middle(rng, len(levels) - 1 - levels.index("L1"))
-    middle = float(np.interp(at, np.arange(len(levels)), heights))
-    low, high = middle - (size := rng.uniform(*FIELD_MM)) / 2, middle + size / 2
-    inside = np.flatnonzero((heights > low) & (heights < high))
-    inside = inside[:-1] if levels[inside[-1]] == "S2" and len(inside) > 2 else inside
-    first, last = int(inside[0]), int(inside[-1])
-    room = (heights[first] - low) / steps[first] - 0.4, (high - heights[last]) / steps[min(last, len(steps) - 1)] - 0.4
-    part = _disturb(values[first : last + 1], rng)
-    part[-1, [CUES.index("step"), CUES.index("tilt"), CUES.index("disc")]] = np.nan
-    for end, space in ((0, room[0]), (-1, room[1])):
-        if space < 0.1:
-            part[0 if end == 0 else max(len(part) - 2, 0), [CUES.index("step"), CUES.index("disc")]] = np.nan
-            part[end, [CUES.index(c) for c in ("depth", "height", "width", "taper", "arch", "disc", "sacrum")]] = np.nan
-    cord = example.cord_end - first + rng.normal(0, 0.5)
-    cord = np.inf if cord > last - first + 0.5 else -np.inf if cord < -0.5 else cord
-    cues = ColumnCues(
-        part,
-        np.zeros(len(part)),
-        float(cord),
-        float(np.interp(middle, heights, np.arange(len(levels)))) - first,
-        float(room[0]),
-        float(room[1]),
-        bool(room[1] < 0.1),
+    from sklearn.neural_network import MLPClassifier
+
+    inputs, parts = [], []
+    for example in examples:
+        for body, name in enumerate(example.levels):
+            if name:
+                inputs.append(example.boxes[:, body].reshape(-1, np.prod(BOX_SHAPE)))
+                parts += [region_of(name)] * len(inputs[-1])
+    network = MLPClassifier(
+        (HIDDEN,), alpha=DECAY, max_iter=80, early_stopping=True, n_iter_no_change=6, random_state=seed
     )
-    return _call(levels[first : last + 1], cues, rng)
+    rng = np.random.default_rng(seed)
+    views = [np.concatenate(inputs), *(_disguised(np.concatenate(inputs), rng) for _ in range(DISGUISES))]
+    network.fit(np.concatenate(views), np.tile(parts, 1 + DISGUISES))
+    prior = np.bincount(parts, minlength=len(REGION_NAMES)) / len(parts)
+    return RegionModel(tuple(network.coefs_), tuple(network.intercepts_), prior)
 
 
-def _draw_middle(rng: np.random.Generator, lowest: int) -> float:
-    """Middle of the field in bodies below L1, as `PROTOCOLS` tell."""
-    pick = rng.choice(len(PROTOCOLS) + 1, p=[*(p for *_, p in PROTOCOLS), 1 - sum(p for *_, p in PROTOCOLS)])
-    draw = rng.uniform(-18, 4) if pick == len(PROTOCOLS) else rng.normal(*PROTOCOLS[pick][:2])
-    return float(np.clip(draw, -17, lowest - 2))
+def _disguised(flat: NDArray[np.float32], rng: np.random.Generator) -> NDArray[np.float32]:
+    """Change contrast, place and reach of boxes, and add noise, so that bones are told and not a sequence."""
+    box: NDArray[Any] = flat.reshape(-1, *BOX_SHAPE).copy()
+    each = (len(box), 1, 1, 1)
+    box = np.sign(box) * np.abs(box) ** rng.uniform(0.6, 1.6, each)
+    box *= rng.choice([1.0, -1.0], each, p=[0.75, 0.25]) * rng.uniform(0.7, 1.4, each)
+    box += rng.normal(0, 0.3, each) + rng.normal(0, 1, box.shape) * rng.uniform(0, 0.4, each)
+    for axis in (2, 3):
+        moved = rng.random(len(box)) < 0.4
+        box[moved] = np.roll(box[moved], int(rng.choice([-1, 1])), axis=axis)
+    # Fewer or narrower slices than the phantom's.
+    reach = rng.integers(3, BOX_SHAPE[0] + 1, len(box))
+    box[np.arange(BOX_SHAPE[0])[None] >= reach[:, None]] = 0.0
+    return box.reshape(len(flat), -1).astype(np.float32)
 
 
-def _disturb(values: NDArray[np.float64], rng: np.random.Generator) -> NDArray[np.float64]:
-    alike, own = np.array([BLIND[name] for name in CUES]).T
-    return values + rng.normal(0, alike) + rng.normal(0, own, values.shape)
+def seen_by(model: RegionModel, example: LevelExample) -> ColumnCues:
+    """Give a study's measurements with what a network sees around its bodies.
+
+    Parameters
+    ----------
+    model : RegionModel
+        The network.
+    example : LevelExample
+        The study.
+
+    Returns
+    -------
+    ColumnCues
+        As `spondyl.localize` makes them.
+    """
+    return replace(example.cues, regions=np.clip(model.log_odds(example.boxes).mean(axis=(0, 2)), -LIMIT, LIMIT))
 
 
-def _call(levels: tuple[str, ...], cues: ColumnCues, rng: np.random.Generator) -> tuple[tuple[str, ...], ColumnCues]:
-    """Let the network call a body S1, rightly most of the time."""
-    shares = np.zeros(len(levels))
-    if levels[-1] != "S1":
-        shares[-1] = float(rng.random() < CALLED_ABSENT)
-    else:
-        odds = CALLED_CUT if cues.room_below < 1 else CALLED_WHOLE
-        said = str(rng.choice(list(odds), p=list(odds.values())))
-        shares[-1], shares[-2] = float(said == "S1"), float(said == "other")
-    return levels, replace(cues, sacral_share=shares)
-
-
-def calibrate(model: LevelModel, examples: list[LevelExample], *, seed: int = 0, count: int = 200) -> LevelModel:
-    """Choose the temperature under which true levels of unseen patients are most probable.
+def calibrate(model: LevelModel, examples: list[LevelExample]) -> LevelModel:
+    """Choose temperature and weight under which true levels of unseen patients are most probable.
 
     Parameters
     ----------
     model : LevelModel
-        From `fit_model`.
+        From `fit_model`, with its regions.
     examples : list of LevelExample
         Patients that were not fitted.
-    seed : int, optional
-        Of the fields of view.
-    count : int, optional
-        How many fields.
 
     Returns
     -------
     LevelModel
-        With its temperature.
+        With both.
     """
-    rng = np.random.default_rng(seed)
-    studies = [sample_study(examples[i % len(examples)], rng) for i in range(count)]
+    studies = [
+        (e.levels, e.cues if model.regions is None else seen_by(model.regions, e))
+        for e in examples
+        if any(name in MODELED for name in e.levels)
+    ]
 
-    def surprise(log_temperature: float) -> float:
-        tempered = replace(model, temperature=float(np.exp(log_temperature)))
+    def surprise(logs: NDArray[np.float64]) -> float:
+        temperature, weight = np.exp(logs)
+        tempered = replace(model, temperature=float(temperature), region_weight=float(weight))
         total = 0.0
         for levels, cues in studies:
             posterior = level_posterior(cues, tempered)
             if posterior is not None:
-                true = [row[MODELED.index(name)] for name, row in zip(levels, posterior.probabilities, strict=True)]
-                total -= float(np.log(np.maximum(true, 1e-9)).mean())
-        return total / count
+                pairs = zip(levels, posterior.probabilities, strict=True)
+                true = [row[MODELED.index(name)] for name, row in pairs if name in MODELED]
+                total -= float(np.log(np.maximum(true, SURPRISE_FLOOR)).mean())
+        return total / len(studies)
 
-    found = minimize_scalar(surprise, bounds=(0.0, 2.5), method="bounded", options={"xatol": 0.05, "maxiter": 12})
-    _log.info("temperature %.2f, surprise %.3f nats a body", np.exp(found.x), found.fun)
-    return replace(model, temperature=float(np.exp(found.x)))
+    options = {"xatol": 0.05, "fatol": 1e-3, "maxfev": 40}
+    found = minimize(surprise, np.log(START), method="Nelder-Mead", bounds=BOUNDS, options=options)
+    temperature, weight = (float(x) for x in np.exp(found.x))
+    _log.info("temperature %.2f, region weight %.2f, surprise %.3f nats a body", temperature, weight, found.fun)
+    return replace(model, temperature=temperature, region_weight=weight)
 
 
-def train_levels(folder: Path, out: Path, *, count: int = 500) -> LevelModel:
-    """Measure synthetic spines, fit, calibrate and write the model.
+def train_levels(folder: Path, out: Path, *, count: int = 400) -> LevelModel:
+    """Measure synthetic studies, fit, calibrate and write the model.
 
     Parameters
     ----------
@@ -385,33 +264,45 @@ def train_levels(folder: Path, out: Path, *, count: int = 500) -> LevelModel:
     LevelModel
         What was written.
     """
-    examples = make_examples(folder, count)
+    network = packaged_network()
+    examples = make_examples(folder, count, network)
     kept = [e for i, e in enumerate(examples) if i % HELD_OUT]
-    model = calibrate(fit_model(kept), examples[::HELD_OUT])
-    write_model(model, out, count=count)
+    model = calibrate(replace(fit_model(kept), regions=fit_regions(kept)), examples[::HELD_OUT])
+    write_model(model, out, count=count, network=network.sha256)
     return model
 
 
-def write_model(model: LevelModel, out: Path, *, count: int) -> None:
+def write_model(model: LevelModel, out: Path, *, count: int, network: str) -> None:
     """Write the model with its card.
 
     Parameters
     ----------
     model : LevelModel
-        To write.
+        To write, with its regions.
     out : Path
         JSON file.
     count : int
         Patients it was learnt from.
+    network : str
+        SHA-256 of the network that outlined them.
+
+    Raises
+    ------
+    SettingsError
+        If the model has no regions.
     """
+    if model.regions is None:
+        msg = "a model of levels with a network for parts of the spine is wanted, got none; train it with fit_regions"
+        raise SettingsError(msg)
     table = {
         "model_version": MODEL_VERSION,
         "card": {
-            "task": "Tells vertebral levels apart by measurements of their outlines",
-            "data": "geometry of synthetic patients of spondyl.phantom alone; no real image was seen",
-            "seeds": [FIRST_SEED, FIRST_SEED + count - 1],
-            "calibrated": f"every {HELD_OUT}th patient was kept out of the fit; the temperature was chosen on them",
-            "limits": "Research use only. Ribs are not looked at. How it fares on patients must be measured.",
+            "task": "Tells vertebral levels apart by measurements of their outlines and the image around them",
+            "data": "images of synthetic patients of spondyl.phantom alone; no real image was seen",
+            "seeds": {"usual": FIRST_SEED, "variants": FIRST_VARIANT_SEED, "patients": count},
+            "outlined_by": network,
+            "calibrated": f"every {HELD_OUT}th patient was kept out of the fit; temperature and weight stem from them",
+            "limits": "Research use only. How it fares on patients must be measured.",
         },
         "levels": MODELED,
         "cues": CUES,
@@ -419,6 +310,12 @@ def write_model(model: LevelModel, out: Path, *, count: int) -> None:
         "mean": np.round(model.mean, 4).tolist(),
         "noise": np.round(model.noise, 6).tolist(),
         "loadings": np.round(model.loadings, 4).tolist(),
+        "region_weight": round(model.region_weight, 3),
+        "regions": {
+            "prior": dict(zip(REGION_NAMES, np.round(model.regions.prior, 4).tolist(), strict=True)),
+            "weights": [np.round(w, 4).tolist() for w in model.regions.weights],
+            "biases": [np.round(b, 4).tolist() for b in model.regions.biases],
+        },
     }
     partial = out.with_suffix(".part")
     partial.write_text(json.dumps(table, separators=(",", ":")), encoding="utf-8")
