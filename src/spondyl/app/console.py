@@ -30,6 +30,7 @@ PART_WORDS = {
     "classify": "classing vertebrae and lesions",
     "align": "bringing the images to one scale",
     "scores": "scoring",
+    "risk": "estimating risks",
     "prior": "analyzing the prior study",
     "write": "writing the results",
     "study": "analyzing the studies",

@@ -15,6 +15,7 @@ from spondyl.io import wording
 from spondyl.io.panels import PICTURED_LESIONS, Pictures, level_text
 from spondyl.io.response_panels import change_rows
 from spondyl.io.result import slice_count
+from spondyl.io.risk_section import risk_section
 from spondyl.io.score_panels import score_section
 from spondyl.io.views import stack_axis
 
@@ -124,6 +125,7 @@ def render_report(
         lesions=[_lesion_line(lesion, case) for lesion in case.lesions],
         pictured=PICTURED_LESIONS,
         scores=score_section(case),
+        risk=risk_section(case),
         vertebrae=[_vertebra_line(case, number) for number in range(len(case.vertebrae))],
         flags=[(wording.SEVERITY_WORDS.get(f.severity, "Note"), f) for f in _sorted_flags(case)],
         sequences=[_sequence_line(image, used="yes") for image in case.images.values()]

@@ -25,6 +25,7 @@ STEP_WORDS = {
     "classify": "Classing vertebrae and lesions",
     "scores": "Scoring",
     "align": "Bringing the images to one scale",
+    "risk": "Estimating risks",
     "prior": "Analyzing the prior study",
     "response": "Comparing with the prior study",
     "dicom": "Writing the DICOM objects",

@@ -18,6 +18,7 @@ from spondyl.lesions.classify import ClassifySettings
 from spondyl.lesions.scores import ScoreSettings
 from spondyl.lesions.step import LesionSettings
 from spondyl.localize.step import LocalizeSettings
+from spondyl.risk.step import RiskSettings
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -56,7 +57,9 @@ class Settings:
     scores : ScoreSettings
         Settings of the fifth step: clinical scores.
     align : AlignSettings
-        Settings of the last step: one scale for every image, and lesions measured on it.
+        Settings of the sixth step: one scale for every image, and lesions measured on it.
+    risk : RiskSettings
+        Settings of the last step: what may become of the patient.
     response : ResponseSettings
         Settings of the comparison with a prior study.
 
@@ -77,6 +80,7 @@ class Settings:
     classify: ClassifySettings = field(default_factory=ClassifySettings)
     scores: ScoreSettings = field(default_factory=ScoreSettings)
     align: AlignSettings = field(default_factory=AlignSettings)
+    risk: RiskSettings = field(default_factory=RiskSettings)
     response: ResponseSettings = field(default_factory=ResponseSettings)
 
     def __post_init__(self) -> None:

@@ -16,6 +16,7 @@ from spondyl.lesions.classify import classify_findings
 from spondyl.lesions.scores import score_findings
 from spondyl.lesions.step import find_lesions
 from spondyl.localize.step import localize
+from spondyl.risk.step import assess_risk
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -165,5 +166,6 @@ STEPS: tuple[StepEntry, ...] = (
     ),
     StepEntry("scores", score_findings, optional=True),
     StepEntry("align", align, optional=True),
+    StepEntry("risk", assess_risk, optional=True),
 )
 """The steps in their order."""

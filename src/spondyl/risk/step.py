@@ -1,0 +1,99 @@
+"""The step that tells what may become of the patient, from what was found and a small shipped model."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+from spondyl import __version__
+from spondyl.core import SettingsError, StepRecord
+from spondyl.risk.small import read_model
+
+if TYPE_CHECKING:
+    from spondyl.core import Case
+
+MALIGNANT = 0.5
+"""Probability from which a lesion counts as malignant here: more likely than not."""
+
+MM3_PER_ML = 1000.0
+
+
+@dataclass(frozen=True)
+class RiskSettings:
+    """Settings of the risk step.
+
+    Parameters
+    ----------
+    enabled : bool
+        Whether a risk is given.
+    horizons_months : tuple of float
+        Times by which risks are given, rising; the middle one is explained.
+    """
+
+    enabled: bool = True
+    horizons_months: tuple[float, ...] = (6.0, 12.0, 24.0)
+
+    def __post_init__(self) -> None:
+        h = tuple(self.horizons_months)
+        if not h or h[0] <= 0 or any(a >= b for a, b in pairwise(h)):
+            msg = f"horizons_months must be rising and above 0, got {h}"
+            raise SettingsError(msg)
+
+
+def case_features(case: Case) -> dict[str, float | None]:
+    """Take the features of the shipped model from a case.
+
+    Parameters
+    ----------
+    case : Case
+        With lesions.
+
+    Returns
+    -------
+    dict of str to (float or None)
+        By name; None where it cannot be known.
+    """
+    malignant = [lesion for lesion in case.lesions if lesion.probabilities.get("malignant", 0.0) >= MALIGNANT]
+    involved = {lesion.vertebra_instance for lesion in malignant if lesion.vertebra_instance is not None}
+    judged = any(lesion.compartment for lesion in case.lesions) or not case.lesions
+    epidural = sum(lesion.compartment == "epidural" for lesion in malignant)
+    return {
+        "malignant_lesions": float(len(malignant)),
+        "malignant_volume_ml": sum(lesion.volume_mm3 for lesion in malignant) / MM3_PER_ML,
+        "largest_diameter_mm": max((lesion.longest_diameter_mm for lesion in malignant), default=0.0),
+        "epidural_lesions": float(epidural) if judged else None,
+        "vertebrae_involved_share": len(involved) / len(case.vertebrae) if case.vertebrae else None,
+    }
+
+
+def assess_risk(case: Case, settings: RiskSettings) -> Case:
+    """Add the risk of a skeletal event and of death.
+
+    Parameters
+    ----------
+    case : Case
+        With lesions.
+    settings : RiskSettings
+        How.
+
+    Returns
+    -------
+    Case
+        With `risk`; where it cannot be given, the reason stands in it.
+    """
+    methods = ""
+    risk: dict[str, object] = {}
+    if settings.enabled:
+        found = case_features(case)
+        model = read_model()
+        risk = model.assess(found, settings.horizons_months)
+        if not found["malignant_lesions"]:
+            reason = "no lesion that is rather malignant was found, and the model knows patients with one only"
+            risk |= {"not_assessable": reason, "events": []}
+        methods = (
+            "Risks of a skeletal event and of death before it come from a small Cox model for competing events, "
+            f"learned from {model.learned_from}; parts of a risk are Shapley values."
+        )
+    record = StepRecord("risk", __version__, settings=vars(settings), methods=methods)
+    return case.with_(risk=risk, history=(*case.history, record))
