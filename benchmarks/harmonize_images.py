@@ -63,6 +63,10 @@ TISSUES = {
 AS_MEASURED, HARMONIZED = "as measured", "coil, tissues, equations"
 WAYS = (AS_MEASURED, "N4 alone", "coil, percentiles", "coil, tissues", HARMONIZED)
 COVERED = 1.6449
+"""Standard deviations on both sides of a 90 % interval."""
+
+FEWEST_PATIENTS = 6
+"""Patients from which repeatability on eight scanners can be learned with one left out."""
 
 
 def patient(seed: int):
@@ -207,6 +211,9 @@ def _contrast_errors(result: dict, way: str, s: Sequence) -> list[float]:
 
 def coverage(table: pd.DataFrame) -> dict[str, float]:
     """Share of 90 % intervals that hold the value of the left-out patient, by feature."""
+    if table.patient.nunique() < FEWEST_PATIENTS:
+        print(f"Intervals want {FEWEST_PATIENTS} patients or more; add some with --more.")
+        return {}
     names = [c for c in table.columns if c not in ("patient", "scanner")]
     inside: dict[str, list[bool]] = {n: [] for n in names}
     widths: dict[str, list[float]] = {n: [] for n in names}

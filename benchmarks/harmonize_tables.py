@@ -1,0 +1,194 @@
+"""Tables: equal to the reference programs, how fast beside others, and what scanners still explain in real data.
+
+    python benchmarks/harmonize_tables.py --data FOLDER --others ENV/bin/python
+
+``FOLDER/harmonization`` holds the reference outputs of ComBat and the cord morphometry of 43 sites (PAM50 normalized
+metrics, Valošek 2024). ``ENV`` is an environment of its own with neuroHarmonize, which brings neuroCombat and an older
+numpy. Parts can be left out: without ``--data`` only speed is measured, without ``--others`` only ours.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import platform
+import subprocess
+import time
+import tracemalloc
+from importlib.metadata import version
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from spondyl import __version__
+from spondyl.harmonize.combat import ComBatSettings, Scanners, apply_combat, fit_combat
+from spondyl.harmonize.effects import explained_by_covariates
+from spondyl.harmonize.harmony_spine import HarmonySpine
+from spondyl.harmonize.probes import probe, probe_task
+from spondyl.harmonize.unseen import UnseenSettings
+
+VARIANTS = {
+    "": {},
+    "_meanonly": {"mean_only": True},
+    "_noeb": {"shrink": False},
+    "_noeb_meanonly": {"shrink": False, "mean_only": True},
+}
+SIZE = (1000, 10_000, 10)
+SMOOTH_FEATURES = 20
+"""Features on which the others' spline covariates are timed; their time grows in proportion."""
+
+OTHERS = """
+import json, sys, time, numpy as np, pandas as pd
+from importlib.metadata import version
+from neuroCombat import neuroCombat
+from neuroHarmonize import harmonizationLearn
+n, p, k, few = map(int, sys.argv[1:5])
+rng = np.random.default_rng(0)
+site = np.arange(n) % k
+values = rng.normal(size=(n, p)) + rng.normal(size=(k, p))[site]
+age = rng.uniform(20, 80, n)
+out = {"neuroCombat": version("neuroCombat"), "neuroHarmonize": version("neuroHarmonize"), "numpy": np.__version__}
+covariates = pd.DataFrame({"SITE": [f"s{i}" for i in site], "AGE": age})
+def timed(f):
+    start = time.process_time(); f(); return time.process_time() - start
+out["neuroHarmonize_s"] = min(timed(lambda: harmonizationLearn(values, covariates)) for _ in range(2))
+frame = pd.DataFrame({"site": site, "age": age})
+combat = lambda: neuroCombat(values.T, frame, "site", continuous_cols=["age"])
+out["neuroCombat_s"] = min(timed(combat) for _ in range(2))
+smooth = lambda: harmonizationLearn(values[:, :few], covariates, smooth_terms=["AGE"])
+out["neuroHarmonize_smooth_s"] = timed(smooth)
+print("RESULT" + json.dumps(out))
+"""
+
+
+def references(folder: Path) -> None:
+    """Largest difference to each output of the reference programs."""
+    testing = folder / "combat_reference" / "Testing"
+    values = pd.read_csv(testing / "inputData" / "testdata.csv").to_numpy().T
+    codes = np.repeat([0, 1], 5)
+    print("| reference output | largest difference |\n|---|---|")
+    for language in ("r", "python"):
+        for adjusted in (True, False):
+            for suffix, settings in VARIANTS.items():
+                name = f"testdata_combat_parametric_{'adjusted' if adjusted else 'unadjusted'}{suffix}_{language}.csv"
+                header = 0 if language == "r" else None
+                wanted = pd.read_csv(testing / "outputData" / name, header=header).to_numpy()
+                columns = np.tile([-0.5, 0.5], 5)[:, None][:, : int(adjusted)]
+                fit = fit_combat(values, Scanners(("1", "2"), codes), columns, ComBatSettings(**settings))
+                print(f"| {name} | {np.abs(apply_combat(fit, values, codes, columns).T - wanted).max():.1e} |")
+
+
+def timed(function, repeats: int = 3) -> float:
+    """Least CPU time in s."""
+    seconds = []
+    for _ in range(repeats):
+        start = time.process_time()
+        function()
+        seconds.append(time.process_time() - start)
+    return min(seconds)
+
+
+def _one_patient(table: pd.DataFrame, obs: pd.DataFrame) -> float:
+    model = HarmonySpine(keep=["age"], dimension=None).fit(table, obs=obs)
+    return timed(lambda: [model.transform(table.iloc[:1], obs=obs.iloc[:1]) for _ in range(20)]) / 20
+
+
+def speed(others: str) -> None:
+    """Our time, and that of others on the same table."""
+    n, p, k = SIZE
+    rng = np.random.default_rng(0)
+    codes = np.arange(n) % k
+    values = rng.normal(size=(n, p)) + rng.normal(size=(k, p))[codes]
+    age = rng.uniform(20, 80, n)
+    scanners = Scanners(tuple(f"s{i}" for i in range(k)), codes)
+    columns = (age - age.mean())[:, None]
+    own = timed(lambda: apply_combat(fit_combat(values, scanners, columns), values, codes, columns))
+    tracemalloc.start()
+    apply_combat(fit_combat(values, scanners, columns), values, codes, columns)
+    copies = tracemalloc.get_traced_memory()[1] / values.nbytes
+    tracemalloc.stop()
+    table = pd.DataFrame(values[:, :1000], columns=[f"f{i}" for i in range(1000)])
+    obs = pd.DataFrame({"site": [f"s{i}" for i in codes], "age": age})
+    one = {m: _one_patient(table.iloc[:, :m], obs) for m in (50, 1000)}
+    smooth = timed(lambda: HarmonySpine(smooth=["age"], dimension=None).fit(table, obs=obs))
+    print(f"\nTable of {n} patients, {p} features, {k} sites, one covariate; CPU time, best of 3 (others: of 2).")
+    print(f"| ours: learn and apply | {own:.2f} s, peak {copies:.1f} copies of the table beyond it |")
+    for m, seconds in one.items():
+        print(f"| ours: one patient, {m} features | {1000 * seconds:.2f} ms |")
+    print(f"| ours: learn with a spline covariate, 1000 features | {smooth:.2f} s |")
+    if not others:
+        return
+    command = [others, "-W", "ignore", "-c", OTHERS, *map(str, (*SIZE, SMOOTH_FEATURES))]
+    words = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    found = json.loads(words.partition("RESULT")[2])
+    for name in ("neuroHarmonize", "neuroCombat"):
+        seconds = found[f"{name}_s"]
+        print(f"| {name} {found[name]} (numpy {found['numpy']}) | {seconds:.2f} s, {seconds / own:.1f} times ours |")
+    each, ours = found["neuroHarmonize_smooth_s"] / SMOOTH_FEATURES, smooth / 1000
+    print(f"| neuroHarmonize, spline covariate | {each:.4f} s a feature, {each / ours:.0f} times ours |")
+
+
+def cord(folder: Path, permutations: int) -> None:
+    """Probes of vendor and site, and the effect of sex, before and after."""
+    rows = pd.read_csv(folder / "cord_morphometry_43_sites" / "derived_summary.csv")
+    rows = rows[rows.level <= 10].assign(name=rows.structure + "_" + rows.level.astype(str))
+    features = rows.pivot_table(index="participant_id", columns="name", values="mean_area_mm2")
+    obs = rows.groupby("participant_id")[["site", "manufacturer", "sex", "age"]].first().loc[features.index]
+    table = features.join(obs).dropna(subset=["sex", "age", "site"]).reset_index(drop=True)
+    table = table[table.groupby("site").site.transform("size") >= 2].reset_index(drop=True)
+    names = list(features.columns)
+    options = {"site": "site", "keep": ["sex", "age"], "dimension": None}
+    print(f"\nCord morphometry: {len(table)} adults, {table.site.nunique()} sites, {len(names)} features.")
+    base = ["manufacturer"]
+    whole = HarmonySpine(**options).fit(table.drop(columns=base)).transform(table.drop(columns=base))
+    left_out = whole.copy()
+    for site in table.site.unique():
+        own = (table.site == site).to_numpy()
+        model = HarmonySpine(**options, unseen=UnseenSettings("calibrate", min_cases=2))
+        model.fit(table[~own].drop(columns=base))
+        left_out[own] = model.transform(table[own].drop(columns=base))
+
+    def in_fold(train, test, source):
+        exchanged = table.iloc[: len(source)].copy()
+        exchanged["site"] = table.site.iloc[source].to_numpy()
+        exchanged = exchanged.drop(columns=base)
+        fitted = HarmonySpine(**options, unseen="pooled").fit(exchanged.iloc[train])
+        return fitted.transform(exchanged.iloc[train]), fitted.transform(exchanged.iloc[test])
+
+    states = {"as measured": table[names].to_numpy(float), "site left out": left_out, "in fold": in_fold}
+    print("| probe | of | table | balanced accuracy | band of chance | inside |\n|---|---|---|---|---|---|")
+    for of in ("manufacturer", "site"):
+        task = probe_task(table[of].to_numpy())
+        for kind in ("linear", "boosted"):
+            for state, values in states.items():
+                s = probe(values, task, kind, n_permutations=permutations)
+                inside = "yes" if s.low <= s.balanced_accuracy <= s.high else "below" if not s.above_chance else "no"
+                band = f"{s.low:.2f} to {s.high:.2f}"
+                print(f"| {kind} | {of} | {state} | {s.balanced_accuracy:.2f} | {band} | {inside} |", flush=True)
+    model = HarmonySpine(**options).fit(table.drop(columns=base))
+    columns, _ = model.covariates_.columns(table)
+    for state, values in {**states, "whole table": whole}.items():
+        if not callable(values):
+            share = explained_by_covariates(values, model.covariates_, columns)["sex"].share
+            median, mean = np.nanmedian(share), np.nanmean(share)
+            print(f"sex explains, {state}: {median:.4f} of a feature (median), {mean:.4f} (mean)")
+
+
+def main() -> None:
+    """Run and print."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--data", type=Path, help="folder with the reference and real data")
+    parser.add_argument("--others", default="", help="Python of an environment with neuroHarmonize")
+    parser.add_argument("--permutations", type=int, default=20)
+    arguments = parser.parse_args()
+    print(f"python {platform.python_version()}, spondyl {__version__}, numpy {version('numpy')}\n")
+    if arguments.data:
+        references(arguments.data / "harmonization")
+    speed(arguments.others)
+    if arguments.data:
+        cord(arguments.data / "harmonization", arguments.permutations)
+
+
+if __name__ == "__main__":
+    main()
