@@ -15,6 +15,7 @@ from spondyl.app.serve_settings import ServeSettings
 from spondyl.app.web import create_app
 from spondyl.app.web.accounts import Role, Specialty
 from spondyl.core import Image, Sequence
+from spondyl.io.dicom import quiet
 from spondyl.io.dicom_results import write_results
 from spondyl.io.mr_writer import SyntheticStudy, write_series
 from spondyl.io.result import result_document, write_result
@@ -65,8 +66,9 @@ class Site:
             write_series(_source(sequence, number), incoming / str(number), study=patient, series_number=number)
         for path in sorted(incoming.rglob("*.dcm")):
             header = pydicom.dcmread(path)
-            header.PatientName, header.StudyDate = name, date
-            header.save_as(incoming / studies.folder.instance_name(header.SOPInstanceUID))
+            with quiet():  # names may be strange on purpose
+                header.PatientName, header.StudyDate = name, date
+                header.save_as(incoming / studies.folder.instance_name(header.SOPInstanceUID))
             path.unlink()
         studies.catalog.receive(key)
         if analyzed:
@@ -81,7 +83,8 @@ class Site:
         case = found.with_(case_id=read.case.case_id, images=read.case.images, reference=Sequence.T1)
         result = studies.folder.result(key)
         (result / "dicom").mkdir(parents=True)
-        written = write_results(case, read.sources, result / "dicom")
+        with quiet():
+            written = write_results(case, read.sources, result / "dicom")
         (result / "report.html").write_text("<!doctype html><title>Report</title>")
         files = {path.stem: f"dicom/{name}" for name, path in written.files.items()} | {"report": "report.html"}
         write_result(result_document(case, files=files), result / "result.json")

@@ -10,6 +10,7 @@ wanted=(
   "Orthanc:orthanc:a PACS"
   "pg_ctlcluster:postgresql:a database that workers on several machines share"
   "openssl:openssl:certificates"
+  "chromium:chromium:a browser that the review page is tried in"
   "dcm2niix:dcm2niix:an independent reader of DICOM geometry"
 )
 

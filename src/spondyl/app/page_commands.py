@@ -145,6 +145,41 @@ def list_users(*, settings: SettingsFile = None, data: Data = None) -> None:
             typer.echo(f"{user.name:<20}  {user.role:<7}  {user.specialty}{'' if user.active else '  off'}")
 
 
+@page.command("add", help="Show a study that was analyzed at the command line.")
+def add_study(
+    study: Annotated[Path, typer.Argument(metavar="STUDY", help="The DICOM study that was analyzed.")],
+    result: Annotated[Path, typer.Argument(metavar="RESULT", help="What spondyl analyze --out wrote.")],
+    *,
+    settings: SettingsFile = None,
+    data: Data = None,
+) -> None:
+    """Copy a study and its result into the data folder.
+
+    Parameters
+    ----------
+    study : Path
+        The study.
+    result : Path
+        The result folder.
+    settings : Path, optional
+        TOML file.
+    data : Path, optional
+        Data folder.
+    """
+    from spondyl.app.catalog import Catalog
+    from spondyl.app.data_folder import DataFolder
+    from spondyl.app.serve_settings import read_serve_settings
+    from spondyl.app.web.adopt import adopt_result
+
+    chosen = read_serve_settings(settings, data=data)
+    folder = DataFolder(chosen.data).make()
+    catalog = Catalog(chosen.database)
+    try:
+        typer.echo(f"study: {adopt_result(catalog, folder, study, result)}")
+    finally:
+        catalog.close()
+
+
 @page.command("audit", help="Check that nobody changed the audit log; prints its head, to be kept elsewhere.")
 def audit(*, settings: SettingsFile = None, data: Data = None) -> None:
     """Check the audit log; exit code 3 if it was changed.

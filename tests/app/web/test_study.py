@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import shutil
 
 import pytest
 
@@ -119,3 +120,13 @@ def test_a_study_that_is_still_coming_is_told_so(site):
     answer = site.client("vi").get(f"/api/studies/{'ab' * 12}")
     assert (answer.status_code, "still being received" in answer.text) == (400, True)
     site.services.studies.catalog.delete("ab" * 12)
+
+
+def test_who_sees_the_worklist_need_not_wait_for_the_images(site):
+    folder = site.services.studies.folder.study(site.prior)
+    site.services.studies._asked.clear()
+    for view in folder.glob("view-*"):
+        shutil.rmtree(view)
+    site.client("vi").get("/api/studies")
+    site.services.studies._preparing.submit(lambda: None).result(timeout=120)  # all before it are done
+    assert len(list(folder.glob("view-*/manifest.json"))) == 1

@@ -102,6 +102,7 @@ def create_app(
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         yield
+        services.studies.close()
         catalog.close()
 
     app = FastAPI(

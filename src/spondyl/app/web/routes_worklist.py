@@ -17,6 +17,9 @@ router = APIRouter(tags=["worklist"])
 ROWS = 200
 """Studies on a page of the list."""
 
+PREPARED = 20
+"""Studies on top of the list whose volumes are made before somebody opens them. Chosen by us."""
+
 
 class StudyLine(BaseModel):
     """A study in the worklist.
@@ -109,6 +112,7 @@ def list_studies(
         At most 200.
     """
     rows = services.studies.catalog.list(states=None if state is None else [state], limit=ROWS, offset=offset)
+    services.studies.prepare(rows[:PREPARED])
     hidden = services.reader_studies.hidden_from(session.user.name)
     reviewed = services.opinions.reviewers([row.study_key for row in rows])
     return [_line(services, row, reviewed.get(row.study_key, [])) for row in rows if row.study_key not in hidden]

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import hashlib
 from collections import OrderedDict
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -15,10 +17,12 @@ from pydicom.errors import InvalidDicomError
 
 from spondyl.app.catalog import StudyState
 from spondyl.app.web.volumes import ViewFolder, view_folder
-from spondyl.core import InputError
+from spondyl.core import InputError, SpondylError
+from spondyl.io.dicom import quiet
 from spondyl.io.result import read_result
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from pathlib import Path
 
     from spondyl.app.catalog import Catalog, StudyRow
@@ -85,6 +89,29 @@ class Studies:
         self.catalog = catalog
         self.folder = folder
         self._identities: OrderedDict[tuple[str, int, int], Identity] = OrderedDict()
+        self._preparing = ThreadPoolExecutor(max_workers=1, thread_name_prefix="spondyl-view")
+        self._asked: set[tuple[str, int]] = set()
+
+    def close(self) -> None:
+        """Stop what is made ahead."""
+        self._preparing.shutdown(wait=False, cancel_futures=True)
+
+    def prepare(self, rows: Iterable[StudyRow]) -> None:
+        """Make the viewer's files of studies ahead, one study after the other, so that nobody waits who opens one.
+
+        Parameters
+        ----------
+        rows : iterable of StudyRow
+            The most urgent first.
+        """
+        for row in rows:
+            if row.state is StudyState.DONE and (row.study_key, row.revision) not in self._asked:
+                self._asked.add((row.study_key, row.revision))
+                self._preparing.submit(self._make_ahead, row)
+
+    def _make_ahead(self, row: StudyRow) -> None:
+        with suppress(SpondylError, OSError):  # whoever opens it is told
+            self.view(row)
 
     def get(self, study_key: str) -> StudyRow:
         """Give one study.
@@ -244,8 +271,9 @@ def _identity(incoming: Path) -> Identity:
     """Read the first header that can be read."""
     for path in sorted(incoming.glob("*.dcm"))[:5] if incoming.is_dir() else ():
         try:
-            header = pydicom.dcmread(path, stop_before_pixels=True, specific_tags=list(IDENTITY_TAGS))
-            values = [str(header.get(tag, "") or "").strip() for tag in IDENTITY_TAGS]
+            with quiet():  # a warning about a value would carry it into the log
+                header = pydicom.dcmread(path, stop_before_pixels=True, specific_tags=list(IDENTITY_TAGS))
+                values = [str(header.get(tag, "") or "").strip() for tag in IDENTITY_TAGS]
         except (InvalidDicomError, OSError, EOFError, ValueError, KeyError):
             continue
         return Identity(_spoken_name(values[0]), *values[1:])

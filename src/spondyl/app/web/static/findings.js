@@ -7,6 +7,7 @@ const SCALES = { agreement: "I agree with this finding", interpretability: "I un
 const LEVELS = [..."1234567"].map((n) => `C${n}`).concat([...Array(13)].map((_, n) => `T${n + 1}`), [..."123456"].map((n) => `L${n}`), [..."12345"].map((n) => `S${n}`));
 const SEVERITY = { info: "Note", warning: "Caution", error: "Problem" };
 const two = (v) => v.toFixed(2);
+const unit = (ucum) => ({ 1: "", "{score}": "", mm3: "mm³", mm2: "mm²", deg: "°" }[ucum] ?? ucum);
 const words = (text) => text.replaceAll("_", " ");
 const sureness = (u) => (u < 0.33 ? "low" : u < 0.66 ? "moderate" : "high");
 const capital = (text) => text.charAt(0).toUpperCase() + text.slice(1);
@@ -17,8 +18,8 @@ export class Findings {
     this.viewer = viewer;
     this.all = false;
     this.list = [
-      ...data.result.lesions.map((f) => ({ id: `lesion-${f.id}`, kind: "Lesion", number: f.id, ...f })),
-      ...data.result.vertebrae.map((f) => ({ id: `vertebra-${f.instance}`, kind: "Vertebra", number: f.instance, ...f })),
+      ...data.result.lesions.map((f) => ({ ...f, id: `lesion-${f.id}`, kind: "Lesion", number: f.id })),
+      ...data.result.vertebrae.map((f) => ({ ...f, id: `vertebra-${f.instance}`, kind: "Vertebra", number: f.instance })),
     ];
   }
 
@@ -124,7 +125,7 @@ export class Findings {
       add("Longest diameter", `${f.longest_diameter_mm.toFixed(1)} mm`);
       add("Volume", `${(f.volume_mm3 / 1000).toFixed(2)} mL`);
       if (f.compartment) add("Compartment", f.compartment);
-      for (const m of f.measurements) add(capital(words(m.name)), m.value === null ? `not assessable${m.note ? `: ${m.note}` : ""}` : `${+m.value.toPrecision(4)} ${m.unit === "1" ? "" : m.unit}`);
+      for (const m of f.measurements) add(capital(words(m.name)), m.value === null ? `not assessable${m.note ? `: ${m.note}` : ""}` : `${+m.value.toPrecision(4)} ${unit(m.unit)}`);
       add("Seen on", f.sequences_used.join(", "));
     } else {
       add("Level probability", track(f.level_probability), two(f.level_probability));
@@ -232,7 +233,7 @@ export class Findings {
 
   drawScores() {
     const rows = this.data.result.scores.map((m) => el("div", {}, el("dt", {}, capital(words(m.name))), el("dd", {},
-      m.value === null ? "not assessable" : `${+m.value.toPrecision(4)} ${m.unit === "1" || m.unit === "{score}" ? "" : m.unit}`,
+      m.value === null ? "not assessable" : `${+m.value.toPrecision(4)} ${unit(m.unit)}`,
       m.low !== null && m.high !== null ? el("small", {}, ` ${+m.low.toPrecision(3)} to ${+m.high.toPrecision(3)}`) : "",
       m.note ? el("small", {}, ` ${m.note}`) : "")));
     document.getElementById("scores").replaceChildren(el("h2", {}, "Scores"), rows.length ? el("dl", { "class": "facts" }, ...rows) : el("p", { "class": "quiet" }, "None were given."));
