@@ -44,8 +44,8 @@ def _parser() -> argparse.ArgumentParser:
     classes.add_argument("--out", type=Path, required=True)
     classes.add_argument("--count", type=int, default=400)
     classes.add_argument("--steps", type=int, default=900)
-    loop = (("steps", int), ("batch-size", int), ("workers", int), ("seed", int), ("learning-rate", float))
-    loop = (*loop, ("seconds", float), ("echo", int))
+    loop: tuple[tuple[str, type], ...] = (("steps", int), ("batch-size", int), ("workers", int), ("seed", int))
+    loop = (*loop, ("learning-rate", float), ("seconds", float), ("echo", int))
     for part, what, options in (
         ("segmentation", "outlines the spine", (*loop, ("balanced-steps", int), ("physical-share", float))),
         ("lesions", "outlines lesions", (*loop, ("balanced-steps", int))),
