@@ -15,7 +15,7 @@ Out = Annotated[
 ]
 
 cohort = typer.Typer(
-    help="Many patients: analyze, harmonize, predict and explain.",
+    help="Many patients: analyze, harmonize, embed, predict and explain.",
     no_args_is_help=True,
     add_completion=False,
     rich_markup_mode=None,
@@ -25,7 +25,7 @@ cohort = typer.Typer(
 
 @cohort.callback()
 def _root() -> None:
-    """Many patients: analyze and harmonize them."""
+    """Many patients: analyze, harmonize, embed, predict and explain."""
 
 
 @cohort.command("harmonize", help="Bring the features of many scanners to one scale; tables and report in DIR.")
@@ -236,6 +236,78 @@ def risk(
     choices = RiskChoices(columns, times(horizons), explain, seed)
     with shown_progress() as progress:
         found = risk_files(table, out, choices, test=test, progress=progress)
+
+
+@cohort.command("embed", help="Place patients by what imaging and omics share; tokens, map and report in DIR.")
+def embed(
+    cohort_path: Annotated[
+        Path,
+        typer.Argument(
+            metavar="COHORT", help="Folder with patients.csv, imaging.csv, mutations.csv, ... or a MuData file (.h5mu)."
+        ),
+    ],
+    *,
+    out: Out,
+    confounders: Annotated[
+        str,
+        typer.Option(
+            "--confounders",
+            metavar="COLUMNS",
+            help="What changes measurements: coil,vendor,field,site:imaging+pathology.",
+        ),
+    ] = "",
+    disease: Annotated[
+        str, typer.Option("--disease", metavar="COLUMNS", help="What is disease, so never removed: a,b.")
+    ] = "",
+    apply_to: Annotated[
+        Path | None, typer.Option("--apply", metavar="COHORT", help="New patients, who are placed by what was learned.")
+    ] = None,
+    spread: Annotated[
+        str, typer.Option("--spread", metavar="COLUMN", help="Tell tokens' spread over this column, as primary.")
+    ] = "",
+    tokens: Annotated[int, typer.Option("--tokens", min=0, help="Size of the vocabulary; 0 to choose.")] = 0,
+    dimension: Annotated[int, typer.Option("--dimension", min=0, help="Coordinates; 0 to choose.")] = 0,
+    resamples: Annotated[int, typer.Option("--resamples", min=0, help="Resamples for the tokens' stability.")] = 10,
+    permutations: Annotated[int, typer.Option("--permutations", min=0, help="Exchanges for each probe.")] = 10,
+    sensitivity: Annotated[bool, typer.Option(help="Learn again under other assumptions.")] = True,
+    seed: Annotated[int, typer.Option("--seed", min=0, help="Of everything random.")] = 0,
+) -> None:
+    """Embed a cohort.
+
+    Parameters
+    ----------
+    cohort_path : Path
+        The training cohort.
+    out : Path
+        The result folder.
+    confounders, disease : str
+        Declared columns with commas between; a confounder may name the tables it acts on.
+    apply_to : Path, optional
+        New patients.
+    spread : str
+        Column over which tokens' spread is told.
+    tokens, dimension : int
+        Size of vocabulary and embedding; 0 to choose.
+    resamples, permutations : int
+        How thoroughly stability and probes are measured.
+    sensitivity : bool
+        Whether other assumptions are tried.
+    seed : int
+        Of everything random.
+    """
+    from spondyl import RESEARCH_USE_ONLY
+    from spondyl.app.cohort_embed import EmbedChoices, embed_files
+    from spondyl.app.console import shown_progress
+    from spondyl.app.embed_report import headline
+    from spondyl.socce.encoder import SOCCE
+    from spondyl.socce.graph import ConfounderGraph
+
+    model = SOCCE(
+        ConfounderGraph.usual(_names(confounders), _names(disease)), dimension or "auto", tokens or "auto", seed=seed
+    )
+    choices = EmbedChoices(model, spread, resamples, permutations, sensitivity)
+    with shown_progress() as progress:
+        found = embed_files(cohort_path, out, choices, apply_to=apply_to, progress=progress)
     typer.echo(headline(found) + ".", err=True)
     typer.echo(RESEARCH_USE_ONLY, err=True)
     typer.echo(f"report: {out / 'report.html'}")

@@ -152,7 +152,23 @@ class Remarks:
     items: tuple[str, ...]
 
 
-Block = Heading | Words | Cells | Picture | Remarks
+@dataclass(frozen=True)
+class Live:
+    """Markup that answers to the reader, with no script; on paper it is left out.
+
+    Parameters
+    ----------
+    markup : Markup
+        Made by a module beside this one, every word in it escaped.
+    caption : str
+        What it shows.
+    """
+
+    markup: Markup
+    caption: str = ""
+
+
+Block = Heading | Words | Cells | Picture | Remarks | Live
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from xml.sax.saxutils import escape
 
 from spondyl import RESEARCH_USE_ONLY, __version__
-from spondyl.io.page import COLORS, Cells, Heading, Picture, Remarks, Words, draw
+from spondyl.io.page import COLORS, Cells, Heading, Live, Picture, Remarks, Words, draw
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -156,6 +156,8 @@ def _flowables(block: Block, *, compact: bool) -> list[Any]:
         return [Paragraph(escape(block.text), styles[block.kind])]
     if isinstance(block, Remarks):
         return [Paragraph(escape(item), styles["remark"], bulletText="!") for item in block.items]
+    if isinstance(block, Live):
+        return []
     return _table(block, compact=compact) if isinstance(block, Cells) else [_picture(block)]
 
 
