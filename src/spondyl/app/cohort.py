@@ -236,6 +236,9 @@ def risk(
     choices = RiskChoices(columns, times(horizons), explain, seed)
     with shown_progress() as progress:
         found = risk_files(table, out, choices, test=test, progress=progress)
+    typer.echo(headline(found) + ".", err=True)
+    typer.echo(RESEARCH_USE_ONLY, err=True)
+    typer.echo(f"report: {out / 'report.html'}")
 
 
 @cohort.command("embed", help="Place patients by what imaging and omics share; tokens, map and report in DIR.")
