@@ -2,10 +2,10 @@
 
     python benchmarks/socce.py [--seeds 5] [--patients 600] [--pattern random] [--peers PYTHON] [--permutations 20]
 
-Every cohort has 4 subtypes, 6 scanners to which subtypes are sent unevenly, and 30 % of the omics tables missing
-(`spondyl.phantom.biology`). Compared are: standardize, UMAP, k-means (the literal recipe); PCA and k-means; MOFA+ and
-k-means. These are told the true number of subtypes, SOCCE is not. `--peers` names a Python that has mofapy2 and
-umap-learn, see `socce_peers.py`.
+Every cohort has genes, scanners and stains of its own, 4 subtypes, 6 scanners to which subtypes are sent unevenly, and
+30 % of the omics tables missing (`spondyl.phantom.biology`). Compared are: standardize, UMAP, k-means (the literal
+recipe); PCA and k-means; MOFA+ and k-means. These are told the true number of subtypes, SOCCE is not. `--peers` names a
+Python that has mofapy2 and umap-learn, see `socce_peers.py`.
 
 Probes are retrained on the embedding. Since subtypes are sent to scanners unevenly, the subtype alone tells something
 of the scanner; so chance is measured twice: on all patients, with scanners exchanged between patients of one subtype;
@@ -128,9 +128,10 @@ def unaligned_rank(tables: dict[str, np.ndarray], rows: np.ndarray, d: int) -> f
 def measure(seed: int, args: argparse.Namespace) -> tuple[dict, list[dict]]:
     """Measure one cohort."""
     number = SEED_RANGES[Purpose.BENCHMARK][seed]
-    settings = BiologySettings(missing_pattern=args.pattern)
+    settings = BiologySettings(missing_pattern=args.pattern, world=number)
     cohort = simulate_omics_cohort(args.patients, number, settings)
-    apart = simulate_omics_cohort(args.patients, number, BiologySettings(confounding=0.0, missing_pattern=args.pattern))
+    even = BiologySettings(confounding=0.0, missing_pattern=args.pattern, world=number)
+    apart = simulate_omics_cohort(args.patients, number, even)
     subtype, graph = cohort.truth["subtype"].to_numpy(), ConfounderGraph.usual(CONFOUNDERS)
     tables = standardized(cohort)
     started = time.process_time()

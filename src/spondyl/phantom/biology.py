@@ -92,6 +92,9 @@ class BiologySettings:
         Numbers of a pathology embedding.
     stain_strength : float
         Standard deviation of the shift of a pathology embedding between sites.
+    world : int
+        Which constants of nature: levels of genes, what programs do to them, what scanners and stains do. Cohorts of
+        one world can be placed among each other; a benchmark draws a world for each.
 
     Raises
     ------
@@ -107,6 +110,7 @@ class BiologySettings:
     within_subtype_sd: float = 0.45
     pathology_dimension: int = 64
     stain_strength: float = 0.5
+    world: int = 0
 
     def __post_init__(self) -> None:
         shares = (self.confounding, self.missing_omics, self.missing_sequences)
@@ -178,7 +182,7 @@ def simulate_omics_cohort(n: int, seed: int, settings: BiologySettings | None = 
     modalities = {
         "imaging": _imaging(programs, scanner, np.random.default_rng([seed, 4]), settings),
         "mutations": _mutations(subtype, primary, np.random.default_rng([seed, 5])),
-        "expression": _expression(programs, primary, np.random.default_rng([seed, 6])),
+        "expression": _expression(programs, primary, np.random.default_rng([seed, 6]), settings),
         "pathology": _pathology(programs, primary, site, np.random.default_rng([seed, 7]), settings),
     }
     gone = _missing(site, np.random.default_rng([seed, 8]), settings)
@@ -222,10 +226,10 @@ def _imaging(
     group_noise = rng.normal(size=(n, len(groups[0])))[:, groups[1]]
     own = np.sqrt(0.35) * group_noise + np.sqrt(0.65) * rng.normal(size=(n, p))
     z = programs @ pull.T + 0.75 * own
-    k = len(SCANNERS)
-    shift = np.sqrt(0.6) * rng.normal(size=(k, len(groups[0])))[:, groups[1]] * rng.choice([-1, 1], p)
-    shift = settings.scanner_strength * (shift + np.sqrt(0.4) * rng.normal(size=(k, p)))
-    gain = np.exp(0.25 * settings.scanner_strength * rng.normal(size=(k, len(groups[0])))[:, groups[1]])
+    k, world = len(SCANNERS), np.random.default_rng([settings.world, 14])
+    shift = np.sqrt(0.6) * world.normal(size=(k, len(groups[0])))[:, groups[1]] * world.choice([-1, 1], p)
+    shift = settings.scanner_strength * (shift + np.sqrt(0.4) * world.normal(size=(k, p)))
+    gain = np.exp(0.25 * settings.scanner_strength * world.normal(size=(k, len(groups[0])))[:, groups[1]])
     rigid = np.array([f.group for f in features]) == "shape"
     shift, gain = np.where(rigid, 0.15 * shift, shift), np.where(rigid, 1.0, gain)
     z = shift[scanner] + gain[scanner] * z
@@ -254,22 +258,25 @@ def _mutations(subtype: NDArray[np.intp], primary: NDArray[np.str_], rng: np.ran
     return table
 
 
-def _expression(programs: Floats, primary: NDArray[np.str_], rng: np.random.Generator) -> pd.DataFrame:
+def _expression(
+    programs: Floats, primary: NDArray[np.str_], rng: np.random.Generator, settings: BiologySettings
+) -> pd.DataFrame:
     """Expression as log2 of transcripts per million plus one; purity moves tissue and stroma against each other."""
     genes = sorted({g for s in GENE_SETS.values() for g in s.genes} | {g for t in TISSUE_GENES.values() for g in t})
     genes += [gene for gene in QUIET_GENES if gene not in genes]
     n, place = len(programs), {gene: i for i, gene in enumerate(genes)}
-    level = rng.normal(4.5, 1.6, len(genes)).clip(1.5)
+    world = np.random.default_rng([settings.world, 16])
+    level = world.normal(4.5, 1.6, len(genes)).clip(1.5)
     level[-len(QUIET_GENES) :] += 3.0
     z = 0.7 * rng.normal(size=(n, len(genes)))
-    z += 0.5 * rng.normal(size=(n, 2)) @ rng.normal(size=(2, len(genes)))
+    z += 0.5 * rng.normal(size=(n, 2)) @ world.normal(size=(2, len(genes)))
     for number, program in enumerate(PROGRAMS):
         for gene in (g for name in PROGRAM_SETS[program] for g in GENE_SETS[name].genes):
-            z[:, place[gene]] += rng.uniform(0.25, 0.65) * programs[:, number]
+            z[:, place[gene]] += world.uniform(0.25, 0.65) * programs[:, number]
     purity = rng.normal(size=n)
     for where, own in TISSUE_GENES.items():
         for gene in own:
-            z[:, place[gene]] += np.where(primary == where, rng.uniform(3, 6) + purity, 0.0)
+            z[:, place[gene]] += np.where(primary == where, world.uniform(3, 6) + purity, 0.0)
     return pd.DataFrame(np.maximum(level + z, 0.0), columns=genes)
 
 
@@ -282,12 +289,13 @@ def _pathology(
 ) -> pd.DataFrame:
     """Slide embeddings: morphology of tissue and programs, and the stain of the laboratory."""
     n, d = len(programs), settings.pathology_dimension
-    z = 0.45 * programs @ rng.normal(size=(programs.shape[1], d)) / np.sqrt(2)
+    world = np.random.default_rng([settings.world, 17])
+    z = 0.45 * programs @ world.normal(size=(programs.shape[1], d)) / np.sqrt(2)
     z += rng.normal(size=(n, d))
-    z += rng.normal(size=(n, 4)) @ rng.normal(size=(4, d)) * 0.4
-    z += (0.6 * rng.normal(size=(len(PRIMARY_SHARES), d)))[[list(PRIMARY_SHARES).index(str(w)) for w in primary]]
+    z += rng.normal(size=(n, 4)) @ world.normal(size=(4, d)) * 0.4
+    z += (0.6 * world.normal(size=(len(PRIMARY_SHARES), d)))[[list(PRIMARY_SHARES).index(str(w)) for w in primary]]
     sites = sorted({s.site for s in SCANNERS})
-    z += (settings.stain_strength * rng.normal(size=(len(sites), d)))[[sites.index(str(s)) for s in site]]
+    z += (settings.stain_strength * world.normal(size=(len(sites), d)))[[sites.index(str(s)) for s in site]]
     return pd.DataFrame(z, columns=[f"e{i:03d}" for i in range(d)])
 
 

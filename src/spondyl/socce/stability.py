@@ -1,4 +1,4 @@
-"""How far tokens depend on who happened to be in the cohort: everything is learned again from resampled patients."""
+"""How far tokens depend on who happened to be in the cohort: all is learned again from resampled patients."""
 
 from __future__ import annotations
 
@@ -48,12 +48,13 @@ def token_stability(
     n_resamples: int = 20,
     seed: int = 0,
 ) -> Stability:
-    """Learn everything again from patients drawn with replacement, and see whether the tokens are the same.
+    """Learn again from patients drawn with replacement, and see whether the tokens are the same.
 
     Parameters
     ----------
     model : SOCCE
-        Fitted; scanners, encoders and the number of tokens are all learned again.
+        Fitted; scanners, encoders and tokens are all learned again. Only the number of tokens is kept, since patients
+        drawn twice look like a cluster to a criterion that counts patients (Hennig 2007).
     modalities : mapping of str to DataFrame
         The cohort it was fitted on.
     patients : DataFrame
@@ -75,7 +76,9 @@ def token_stability(
     for number in range(n_resamples):
         drawn = patients.index[rng.integers(len(patients), size=len(patients))]
         again, tables = resampled(modalities, patients, drawn)
-        other = clone(model).fit(tables, again).embed(modalities, patients).assignment.nearest
+        other = (
+            clone(model).set_params(n_tokens=n_tokens).fit(tables, again).embed(modalities, patients).assignment.nearest
+        )
         ari.append(float(adjusted_rand_score(reference, other)))
         for k in range(n_tokens):
             own = reference == k
