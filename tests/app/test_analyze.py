@@ -16,6 +16,7 @@ from spondyl.io.result import read_result, result_schema
 from spondyl.io.study import Study
 from spondyl.pipeline.settings import Settings, read_settings
 from spondyl.pipeline.steps import STEPS
+from spondyl.socce.step import embed_case
 
 
 @pytest.fixture
@@ -136,4 +137,28 @@ def test_a_prior_study_is_analyzed_and_compared_with(road, tmp_path):
 def test_the_study_itself_as_prior_leaves_no_result(road, tmp_path):
     with pytest.raises(InputError, match="the study itself"):
         analyze_study("study", tmp_path / "out", options=AnalysisOptions(prior=Path("study")), networks={})
+
+
+def test_omics_reach_the_result_and_the_report(road, tmp_path):
+    def run(case, settings, networks, progress):
+        return embed_case(case, settings.socce)
+
+    road.setattr(analyze, "run", run)
+    (tmp_path / "p.toml").write_text(
+        'primary = "prostate"\npanel_mb = 1.2\nvariants = [{gene = "TP53", kind = "Missense_Mutation"}]\n'
+    )
+    analyze_study("study", tmp_path / "out", options=AnalysisOptions(omics=tmp_path / "p.toml"), networks={})
+    document = read_result(tmp_path / "out")
+    jsonschema.validate(document, result_schema())
+    assert document["omics"]["socce"]["modalities"] == ["imaging", "mutations"]
+    assert document["omics"]["socce"]["imaging_features"]["log_volume_mm3"] > 0
+    page = (tmp_path / "out" / "report.html").read_text()
+    assert "TP53" in page
+    assert "this patient" in page
+
+
+def test_omics_that_cannot_be_read_end_before_anything_is_written(road, tmp_path):
+    (tmp_path / "p.maf").write_text("nothing")
+    with pytest.raises(InputError, match="lacks"):
+        analyze_study("study", tmp_path / "out", options=AnalysisOptions(omics=tmp_path / "p.maf"), networks={})
     assert not (tmp_path / "out").exists()

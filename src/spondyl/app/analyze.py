@@ -18,6 +18,7 @@ from spondyl.core import InputError, NoSpineError
 from spondyl.io.clinical import read_clinical
 from spondyl.io.dicom_results import write_results
 from spondyl.io.nifti import write_nifti
+from spondyl.io.omics import read_omics
 from spondyl.io.prior import relation
 from spondyl.io.report import write_report
 from spondyl.io.result import result_document, write_result
@@ -29,6 +30,7 @@ from spondyl.pipeline.methods import methods_paragraph
 from spondyl.pipeline.run import run, run_table
 from spondyl.pipeline.settings import Settings
 from spondyl.pipeline.steps import CLASSIFIERS, LESIONS, SPINE, STEPS
+from spondyl.socce.step import GIVEN
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -62,6 +64,8 @@ class AnalysisOptions:
         The clinical form.
     prior : Path or None
         An earlier study of the same patient.
+    omics : Path or None
+        Omics of the patient, in any form that `spondyl.io.omics.read_omics` reads.
     """
 
     sequence_files: Mapping[Sequence, Path] = field(default_factory=dict)
@@ -69,6 +73,7 @@ class AnalysisOptions:
     nifti: bool = False
     clinical: Path | None = None
     prior: Path | None = None
+    omics: Path | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -183,7 +188,7 @@ def analyze_study(
     Raises
     ------
     InputError
-        If the study or the clinical form cannot be used, or no spine is in the study.
+        If the study, the clinical form or the omics cannot be used, or no spine is in the study.
     OutputError
         If the result cannot be written.
     ModelError
@@ -192,6 +197,7 @@ def analyze_study(
     options = options or AnalysisOptions()
     clock = _Clock(progress, PARTS_BEFORE + (() if options.prior is None else (PART_PRIOR,)))
     clinical = {} if options.clinical is None else read_clinical(options.clinical)
+    omics = {} if options.omics is None else {GIVEN: read_omics(options.omics)}
     with OutputFolder(out_folder) as folder:  # first of all: minutes of work must not end at a read-only disk
         clock.tell("read", 1)
         with clock.part("read"):
@@ -204,7 +210,7 @@ def analyze_study(
             clock.tell(PART_PRIOR, len(PARTS_BEFORE) + 1)
             with clock.part(PART_PRIOR):
                 prior = _prior(study, options, loaded)
-        case = run(study.case.with_(clinical=clinical), options.settings, loaded, clock.tell_step)
+        case = run(study.case.with_(clinical=clinical, omics=omics), options.settings, loaded, clock.tell_step)
         if prior is not None:
             with clock.part("response"):
                 related = prior.relation

@@ -136,6 +136,10 @@ def analyze(
         Path | None,
         typer.Option("--prior", metavar="STUDY", help="Earlier study of the same patient, to compare with."),
     ] = None,
+    omics: Annotated[
+        Path | None,
+        typer.Option("--omics", metavar="FILE", help="Omics: MAF, VCF, expression, slides, or a form naming them."),
+    ] = None,
     nifti: Annotated[bool, typer.Option("--nifti", help="Write masks and maps as NIfTI, too.")] = False,
     settings: Annotated[
         Path | None, typer.Option("--settings", metavar="FILE", help="TOML file, or the run.toml of a result.")
@@ -158,6 +162,8 @@ def analyze(
         Clinical form.
     prior : Path, optional
         Earlier study of the same patient.
+    omics : Path, optional
+        Omics and pathology of the patient.
     nifti : bool
         Whether masks and maps are written as NIfTI, too.
     settings : Path, optional
@@ -177,7 +183,7 @@ def analyze(
     chosen = read_settings(settings) if settings is not None else Settings()
     if threads is not None:
         chosen = replace(chosen, threads=threads)
-    options = AnalysisOptions(named, chosen, nifti=nifti, clinical=clinical, prior=prior)
+    options = AnalysisOptions(named, chosen, nifti=nifti, clinical=clinical, prior=prior, omics=omics)
     with shown_progress() as progress:
         result = analyze_study(study, out, options=options, progress=progress)
     _tell(result)

@@ -32,6 +32,7 @@ PART_WORDS = {
     "scores": "scoring",
     "risk": "estimating risks",
     "prior": "analyzing the prior study",
+    "socce": "placing the patient among the reference",
     "write": "writing the results",
     "study": "analyzing the studies",
 }

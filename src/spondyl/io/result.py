@@ -96,7 +96,7 @@ def result_document(
         "scores": [_measurement(score) for score in case.scores],
         "response": None if case.response is None else asdict(case.response),
         "risk": case.risk,
-        "omics": case.omics,
+        "omics": {name: value for name, value in case.omics.items() if not name.startswith("_")},
         "clinical": case.clinical,
         "quality": [asdict(flag) for flag in case.quality],
         "history": [_step(record) for record in case.history],

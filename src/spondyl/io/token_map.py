@@ -75,9 +75,10 @@ def token_map(points: MapPoints, *, name: str = "map", here: tuple[Floats, str] 
     for c, (column, (labels, _)) in enumerate(columns.items()):
         button = f"{name}-{c}"
         checked = Markup(" checked") if c == 0 else Markup("")
+        alone = Markup(" hidden") if len(columns) == 1 else Markup("")  # nothing to choose
         buttons.append(
-            Markup('<input type="radio" name="{}" id="{}"{}><label for="{}">{}</label>').format(
-                name, button, checked, button, column
+            Markup('<input type="radio" name="{}" id="{}"{}{}><label for="{}"{}>{}</label>').format(
+                name, button, checked, alone, button, alone, column
             )
         )
         rules += [f"#{button}:checked ~ svg .{name}{c}v{k} {{ fill:{_color(k)} }}" for k in range(len(labels))]

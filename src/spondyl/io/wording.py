@@ -28,6 +28,7 @@ STEP_WORDS = {
     "risk": "Estimating risks",
     "prior": "Analyzing the prior study",
     "response": "Comparing with the prior study",
+    "socce": "Placing the patient among the reference",
     "dicom": "Writing the DICOM objects",
     "nifti": "Writing NIfTI files",
     "report": "Making the report",

@@ -19,6 +19,7 @@ from spondyl.lesions.scores import ScoreSettings
 from spondyl.lesions.step import LesionSettings
 from spondyl.localize.step import LocalizeSettings
 from spondyl.risk.step import RiskSettings
+from spondyl.socce.step import SocceSettings
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -56,6 +57,8 @@ class Settings:
         Settings of the fourth step: classes of vertebrae and lesions.
     scores : ScoreSettings
         Settings of the fifth step: clinical scores.
+    socce : SocceSettings
+        Settings of the sixth step: the place among a reference cohort, where omics are given.
     align : AlignSettings
         Settings of the sixth step: one scale for every image, and lesions measured on it.
     risk : RiskSettings
@@ -79,6 +82,7 @@ class Settings:
     lesions: LesionSettings = field(default_factory=LesionSettings)
     classify: ClassifySettings = field(default_factory=ClassifySettings)
     scores: ScoreSettings = field(default_factory=ScoreSettings)
+    socce: SocceSettings = field(default_factory=SocceSettings)
     align: AlignSettings = field(default_factory=AlignSettings)
     risk: RiskSettings = field(default_factory=RiskSettings)
     response: ResponseSettings = field(default_factory=ResponseSettings)

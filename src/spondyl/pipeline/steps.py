@@ -17,6 +17,7 @@ from spondyl.lesions.scores import score_findings
 from spondyl.lesions.step import find_lesions
 from spondyl.localize.step import localize
 from spondyl.risk.step import assess_risk
+from spondyl.socce.step import embed_case
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -165,6 +166,7 @@ STEPS: tuple[StepEntry, ...] = (
         optional=True,
     ),
     StepEntry("scores", score_findings, optional=True),
+    StepEntry("socce", embed_case, optional=True),
     StepEntry("align", align, optional=True),
     StepEntry("risk", assess_risk, optional=True),
 )

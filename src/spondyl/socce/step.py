@@ -1,0 +1,107 @@
+"""Sixth step of the road: place the patient by image and omics among a reference cohort, where omics are given."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+from spondyl import __version__
+from spondyl.core import QualityFlag, StepRecord
+from spondyl.core.omics import PatientOmics
+from spondyl.socce.imaging import lead_lesion, lesion_features
+
+if TYPE_CHECKING:
+    from spondyl.core import Case
+
+GIVEN = "_given"
+"""Key of `Case.omics` under which the omics as read travel; like every key with an underscore in front, it does not get
+into ``result.json``."""
+
+SYNTHETIC_REFERENCE = QualityFlag(
+    "synthetic_reference",
+    "The reference cohort is synthetic: place and lesion token show how the method works, and say nothing of this "
+    "patient. Signature scores and mutations are the patient's own.",
+)
+
+
+@dataclass(frozen=True)
+class SocceSettings:
+    """Settings of the step.
+
+    Parameters
+    ----------
+    reference : str
+        Path of an ``encoder.npz`` that ``spondyl cohort embed`` wrote; empty for the shipped synthetic cohort.
+    """
+
+    reference: str = ""
+
+
+def embed_case(case: Case, settings: SocceSettings) -> Case:
+    """Place a case.
+
+    Parameters
+    ----------
+    case : Case
+        Analyzed, with the patient's omics under `GIVEN` if there are any.
+    settings : SocceSettings
+        Which reference.
+
+    Returns
+    -------
+    Case
+        With ``summary``, ``socce`` and the map's points in `omics`; as it was but for the history without omics.
+
+    Raises
+    ------
+    ModelError
+        If the reference is missing or damaged.
+    """
+    given = case.omics.get(GIVEN)
+    if not isinstance(given, PatientOmics):
+        record = StepRecord("socce", __version__, asdict(settings))
+        return case.with_(history=(*case.history, record))
+    from spondyl.socce.patient import feature_rows, placed, summary
+    from spondyl.socce.reference import load_reference, map_points
+
+    reference = load_reference(settings.reference)
+    rows, notes = feature_rows(given, reference.model)
+    lesion = lead_lesion(case)
+    features = {} if lesion is None else lesion_features(case, lesion)
+    if features:
+        rows["imaging"] = features
+    found = placed(reference.model, rows, _scanner(case) if settings.reference else {})
+    places, tokens = map_points(reference.model)
+    omics: dict[str, Any] = {
+        "summary": summary(given),
+        "socce": found
+        | {
+            "lesion": None if lesion is None else lesion.label,
+            "imaging_features": features,
+            "notes": list(notes),
+            "reference": {**reference.card, "sha256": reference.sha256},
+        },
+        "_map": {"places": places, "tokens": tokens},
+    }
+    record = StepRecord(
+        "socce",
+        __version__,
+        asdict(settings),
+        models={"socce reference": reference.sha256},
+        methods=(
+            f"The patient was placed by {', '.join(found['modalities']) or 'nothing'} among a reference cohort "
+            f"({reference.card['data']}) with a product of experts over shared factors, and given the most probable of "
+            f"{len(reference.model.codebook_.weights)} lesion tokens; signature scores are ranks within the sample."
+        ),
+    )
+    case = case.with_(omics=omics, history=(*case.history, record))
+    return case if settings.reference else case.flagged(SYNTHETIC_REFERENCE)
+
+
+def _scanner(case: Case) -> dict[str, object]:
+    """What the headers tell of the scanner, in the words that cohorts use."""
+    image = next(iter(case.images.values()), None)
+    if image is None:
+        return {}
+    a = image.acquisition
+    return {"vendor": a.vendor or None, "field": a.field_strength_t, "coil": a.coil or None}
