@@ -39,7 +39,7 @@ def files() -> list[Path]:
 
 
 def text_files() -> list[Path]:
-    return [f for f in files() if f.suffix in TEXT_SUFFIXES and f.name != "LICENSE"]
+    return [f for f in files() if f.suffix in TEXT_SUFFIXES and f.name != "LICENSE" and "vendor" not in f.parts]
 
 
 def pages() -> list[Path]:

@@ -40,7 +40,7 @@ def test_the_mapping_given_stays_apart():
 def test_every_field_is_guarded():
     # A mapping or sequence added to the record later must be frozen too.
     fields = {f.name for f in dataclasses.fields(Case)}
-    assert fields == {*MAPPINGS, *TUPLES, "case_id", "reference"}
+    assert fields == {*MAPPINGS, *TUPLES, "case_id", "reference", "response"}
 
 
 def test_fields_cannot_be_replaced_in_place():

@@ -19,8 +19,8 @@ MISSING = [
 ]  # fmt: skip
 """What an installation has and a bare node has not."""
 
-WHOLE = ("__main__", "levels", "level_studies")
-"""Parts that run, or measure the outlines of localize, and so need the whole installation."""
+WHOLE = ("__main__", "levels", "level_studies", "biology")
+"""Parts that run, measure the outlines of localize, or give tables of omics, and so need the whole installation."""
 
 PROGRAM = """
 import importlib, json, pkgutil, sys
