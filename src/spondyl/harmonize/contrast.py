@@ -378,7 +378,7 @@ def contrast_map(acquisitions: Mapping[Sequence, Acquisition]) -> ContrastMap | 
     telling = tuple(s for s in TELLING if s in known)[:MOST_TELLING]
     if not telling:
         return None
-    nodes = np.linspace(*np.log(SIGNAL_RANGE), NODES)
+    nodes = np.linspace(np.log(SIGNAL_RANGE[0]), np.log(SIGNAL_RANGE[1]), NODES)
     plain, agent = atoms(), atoms(enhanced=True)
     near = [np.exp(-0.5 * ((nodes[:, None] - _log_signal(plain, known[s])) / LOG_NOISE) ** 2) for s in telling]
     names = list(known)

@@ -224,6 +224,16 @@ def _visible(canvas: Canvas, shapes: list[VertebraShape]) -> tuple[VertebraTruth
         if number in present:
             x, y, z = (float(c) for c in shape.center_lps_mm)
             size = shape.height_mm, shape.half_depth_mm, shape.half_width_mm
-            state = shape.collapse, shape.disc.degeneration, shape.transitional, shape.height_loss
-            rows.append(VertebraTruth(number, shape.level, (x, y, z), *size, *state))
+            rows.append(
+                VertebraTruth(
+                    number,
+                    shape.level,
+                    (x, y, z),
+                    *size,
+                    shape.collapse,
+                    shape.disc.degeneration,
+                    shape.transitional,
+                    shape.height_loss,
+                )
+            )
     return tuple(rows)

@@ -124,7 +124,8 @@ def third_heights_mm(shape: VertebraShape, *, half_slab_mm: float = 6.0) -> tupl
     v = np.arange(-half_slab_mm, half_slab_mm + 0.1, 2.0)
     u = np.arange(-1.4 * shape.half_depth_mm, 1.4 * shape.half_depth_mm, 0.5)
     w = np.arange(-shape.height_mm, shape.height_mm, 0.25)
-    inside = body_distance(*(x.astype(np.float32) for x in np.meshgrid(v, u, w, indexing="ij")), shape).inside < 0
+    left, back, up = (x.astype(np.float32) for x in np.meshgrid(v, u, w, indexing="ij"))
+    inside = body_distance(left, back, up, shape).inside < 0
     profile = inside.mean(0)
     heights = profile.sum(1) * 0.25
     waist = profile[:, np.abs(w) < 0.2 * heights.max()].mean(1)

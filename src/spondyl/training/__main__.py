@@ -6,7 +6,7 @@ import argparse
 import logging
 from pathlib import Path
 
-_RECIPE = (
+_RECIPE: tuple[tuple[str, type], ...] = (
     ("anatomies", int),
     ("patients", int),
     ("seconds", float),
