@@ -52,6 +52,19 @@ def test_nothing_is_said_while_quiet_and_everything_after(caplog):
     assert "after" in caplog.text
 
 
+def test_who_leaves_first_does_not_let_another_be_heard(caplog):
+    first, second = quiet(), quiet()
+    with caplog.at_level(logging.DEBUG):
+        first.__enter__()
+        second.__enter__()
+        first.__exit__(None, None, None)
+        logging.getLogger("pydicom").error(PLANTED)
+        second.__exit__(None, None, None)
+        assert not caplog.text
+        logging.getLogger("pydicom").error("after")
+    assert "after" in caplog.text
+
+
 @pytest.mark.slow
 def test_random_damage_never_escapes_as_anything_but_an_input_error(tmp_path, rng, caplog):
     sources = [save(series(n=4), tmp_path / "classic"), save([enhanced(series(n=4))], tmp_path / "enhanced")]

@@ -361,8 +361,8 @@ def _quality(case: Case, even: Even, aligned: Mapping[Sequence, Aligned], scale:
         Measurement(f"{name}, reference tissue", float(mask.sum() * even.views.grid.voxel_volume_mm3), "mm3")
         for name, mask in even.tissues.items()
     ]
-    for s, field in even.fields.items():
-        removed = 100 * float(np.std(np.log(field[spine])))
+    for s, shading in even.fields.items():
+        removed = 100 * float(np.std(np.log(shading[spine])))
         found.append(Measurement(f"{s.value} shading removed", removed, "%", method="SD along the spine"))
     for s, own in aligned.items():
         values = own.values[marrow & np.isfinite(own.values)]

@@ -13,6 +13,7 @@ from __future__ import annotations
 import logging
 import math
 import struct
+import threading
 import warnings
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -99,16 +100,41 @@ def quiet() -> Iterator[None]:
     None
         While inside, nothing is said.
     """
-    levels = {name: logging.getLogger(name).level for name in TALKATIVE}
-    for name in TALKATIVE:
-        logging.getLogger(name).setLevel(logging.CRITICAL + 1)
+    _silence.enter()
     try:
         with warnings.catch_warnings(), config.disable_value_validation():
             warnings.simplefilter("ignore")
             yield
     finally:
-        for name, level in levels.items():
-            logging.getLogger(name).setLevel(level)
+        _silence.leave()
+
+
+class _Silence:
+    """Levels of the talkative loggers: the first to enter lowers them, the last to leave brings them back.
+
+    Several threads read at once in a node; one that leaves must not let another's values be said.
+    """
+
+    def __init__(self) -> None:
+        self._lock, self._inside, self._levels = threading.Lock(), 0, dict[str, int]()
+
+    def enter(self) -> None:
+        with self._lock:
+            if self._inside == 0:
+                self._levels = {name: logging.getLogger(name).level for name in TALKATIVE}
+            for name in TALKATIVE:
+                logging.getLogger(name).setLevel(logging.CRITICAL + 1)
+            self._inside += 1
+
+    def leave(self) -> None:
+        with self._lock:
+            self._inside -= 1
+            if self._inside == 0:
+                for name, level in self._levels.items():
+                    logging.getLogger(name).setLevel(level)
+
+
+_silence = _Silence()
 
 
 def value_of(data: Dataset, keyword: str) -> Any:

@@ -59,7 +59,7 @@ def embed_case(case: Case, settings: SocceSettings) -> Case:
     """
     given = case.omics.get(GIVEN)
     if not isinstance(given, PatientOmics):
-        record = StepRecord("socce", __version__, asdict(settings))
+        record = StepRecord("socce", __version__, asdict(settings), methods="No omics were given.")
         return case.with_(history=(*case.history, record))
     from spondyl.socce.patient import feature_rows, placed, summary
     from spondyl.socce.reference import load_reference, map_points

@@ -143,6 +143,11 @@ def test_a_finding_is_gone_to_judged_and_rated(page, site):
     page.wait_for_function("() => document.getElementById('toast').textContent === 'Kept.'")
     (row,) = [r for r in site.services.opinions.all_reviews() if r["study_key"] == site.key]
     assert (row["user_name"], row["verdict"]) == ("rad", "accept")
+    # The word that is waited for above may still be that of the verdict.
+    for _ in range(100):
+        if site.services.opinions.all_feedback():
+            break
+        page.wait_for_timeout(100)
     (rating,) = site.services.opinions.all_feedback()
     assert (rating["agreement"], rating["interpretability"]) == (4, None)
 
