@@ -72,9 +72,14 @@ def page(browser, site):
     assert wrong == []
 
 
+PANES = "[...document.querySelectorAll('.pane')]"
+
+
 def _open(page, site, key=None):
     page.goto(f"{site.address}/studies/{key or site.key}")
     page.wait_for_selector("#work[data-ready]", timeout=60_000)
+    # The page is ready with its first image; a busy machine draws the others a moment later.
+    page.wait_for_function(f"() => {PANES}.every((p) => p.dataset.slice)", timeout=60_000)
 
 
 def _slices(page):
@@ -92,6 +97,15 @@ def _lit(page, number):
     )
 
 
+def _until(page, ask, enough):
+    """What is asked for, as soon as it is enough, or after ten seconds as it is."""
+    for _ in range(100):
+        if enough(answer := ask()):
+            break
+        page.wait_for_timeout(100)
+    return answer
+
+
 def test_a_script_in_a_name_does_nothing(page, site):
     assert "<script>" in page.inner_text("#worklist")
     _open(page, site)
@@ -105,23 +119,22 @@ def test_all_sequences_scroll_together(page, site):
     before = _slices(page)
     assert len(set(before)) == 1
     page.keyboard.press("ArrowDown")
-    page.wait_for_function("(k) => Number(document.querySelector('.pane').dataset.slice) === k", arg=before[0] + 1)
+    page.wait_for_function(f"(k) => {PANES}.every((p) => Number(p.dataset.slice) === k)", arg=before[0] + 1)
     assert _slices(page) == [before[0] + 1] * 3
     page.mouse.move(300, 400)
     page.mouse.wheel(0, -120)
-    page.wait_for_function("(k) => Number(document.querySelector('.pane').dataset.slice) < k", arg=before[0] + 1)
+    page.wait_for_function(f"(k) => {PANES}.every((p) => Number(p.dataset.slice) < k)", arg=before[0] + 1)
     assert len(set(_slices(page))) == 1
 
 
 def test_keys_switch_overlays(page, site):
     _open(page, site)
+    full = _until(page, lambda: _lit(page, 0), lambda share: share > 0.002)
     page.wait_for_timeout(300)
-    full = _lit(page, 0)
-    assert full > 0.002
+    full = max(full, _lit(page, 0))
     for key in ("v", "l"):
         page.keyboard.press(key)
-    page.wait_for_timeout(300)
-    assert _lit(page, 0) < full / 4
+    assert _until(page, lambda: _lit(page, 0), lambda share: share < full / 4) < full / 4
     assert page.get_attribute("[data-overlay=structures]", "aria-pressed") == "false"
 
 
@@ -144,11 +157,7 @@ def test_a_finding_is_gone_to_judged_and_rated(page, site):
     (row,) = [r for r in site.services.opinions.all_reviews() if r["study_key"] == site.key]
     assert (row["user_name"], row["verdict"]) == ("rad", "accept")
     # The word that is waited for above may still be that of the verdict.
-    for _ in range(100):
-        if site.services.opinions.all_feedback():
-            break
-        page.wait_for_timeout(100)
-    (rating,) = site.services.opinions.all_feedback()
+    (rating,) = _until(page, site.services.opinions.all_feedback, bool)
     assert (rating["agreement"], rating["interpretability"]) == (4, None)
 
 
