@@ -14,6 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from spondyl.training.classification import NETWORKS
 from spondyl.training.vertebrae import FIRST_PATIENT
 
 if TYPE_CHECKING:
@@ -27,8 +28,6 @@ FIRST_ANATOMY = 10_000
 
 FEW = 96
 """Anatomies that are enough to begin with: runs look for new ones as they go. Chosen by us."""
-
-CLASSIFIERS = ("context", "resnet", "densenet")
 
 
 @dataclass(frozen=True)
@@ -124,7 +123,7 @@ def _classifying(work: Path, recipe: Recipe) -> dict[str, list[str]]:
     """Commands of the classifiers; those without the first fold come first, for they are the ones to be used."""
     commands = {}
     for fold in range(recipe.folds):
-        for network in CLASSIFIERS:
+        for network in NETWORKS:
             name = f"{network}{fold}"
             options = ["--network", network, "--fold", str(fold), "--steps", str(recipe.class_steps)]
             options += ["--sites", str(recipe.class_sites), "--workers", "1", "--seconds", str(recipe.class_seconds)]
