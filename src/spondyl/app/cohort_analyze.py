@@ -11,7 +11,7 @@ import fsspec
 import pandas as pd
 
 from spondyl import RESEARCH_USE_ONLY, __version__
-from spondyl.app.jobs.cohort import result_of, run_cohort, workers_that_fit
+from spondyl.app.jobs.cohort import entries, result_of, run_cohort, workers_that_fit
 from spondyl.app.jobs.summary import numbers, scanner, sequences, urgency
 from spondyl.app.serve_settings import ServeSettings
 from spondyl.core import InputError, OutputError
@@ -81,6 +81,8 @@ def analyze_cohort(
     OutputError
         If the results cannot be written.
     """
+    where = studies if "://" in studies else str(Path(studies).resolve())
+    entries(where)  # A mistyped place is refused before anything is made.
     store, folder = fsspec.core.url_to_fs(out)
     local = "file" in (store.protocol if isinstance(store.protocol, tuple) else (store.protocol,))
     try:
@@ -98,7 +100,6 @@ def analyze_cohort(
         threads=choices.threads,
         analysis=choices.analysis,
     )
-    where = studies if "://" in studies else str(Path(studies).resolve())
     outcomes = run_cohort(where, place, settings, progress=progress, target=target or cohort_worker)
     documents = _documents(place, [key for key, why in outcomes.items() if not why])
     with store.open(f"{folder}/{OUTCOMES}", "w", encoding="utf-8") as file:

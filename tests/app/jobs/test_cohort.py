@@ -71,3 +71,9 @@ def test_a_place_without_studies_is_told(tmp_path, place):
 def test_no_more_workers_are_started_than_fit_into_memory(monkeypatch):
     monkeypatch.setattr(cohort, "WORKER_GIB", 1e9)
     assert workers_that_fit() == 1
+
+
+def test_a_place_that_is_not_there_leaves_nothing_behind(tmp_path):
+    with pytest.raises(InputError, match="cannot be reached"):
+        analyze_cohort(str(tmp_path / "nowhere"), str(tmp_path / "out"), CohortChoices(), progress=print)
+    assert not (tmp_path / "out").exists()
