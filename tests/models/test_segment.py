@@ -66,3 +66,22 @@ def test_an_image_without_acquisition_can_be_segmented():
     grid = Grid((6, 32, 32), np.diag([4.0, 1.5, 1.5, 1.0]))
     image = Image(np.random.default_rng(0).normal(size=grid.shape), grid, acquisition=Acquisition())
     assert np.isfinite(segment(image, GrayNetwork()).structures).all()
+
+
+def test_another_image_is_looked_at_around_the_spine_alone_and_in_the_same_place():
+    grid = sagittal_grid()
+    first = segment(gray_image(Sequence.T2, grid), GrayNetwork(), views=1)
+    whole = segment(gray_image(Sequence.T1, grid), GrayNetwork(), views=1)
+    part = segment(gray_image(Sequence.T1, grid), GrayNetwork(), views=1, around=first)
+    assert np.prod(part.grid.shape) < np.prod(whole.grid.shape)
+    start = np.round(whole.grid.lps_to_ijk(part.grid.ijk_to_lps((0, 0, 0)))).astype(int)
+    same = tuple(slice(a, a + n) for a, n in zip(start, part.grid.shape, strict=True))
+    np.testing.assert_array_equal(part.structures, whole.structures[(slice(None), *same)])
+    assert (whole.structures[0] < 0.5).sum() == (part.structures[0] < 0.5).sum() > 0
+
+
+def test_an_image_that_shows_no_spine_found_elsewhere_is_looked_at_whole():
+    found = segment(gray_image(Sequence.T2, sagittal_grid()), GrayNetwork(), views=1)
+    far = Grid((6, 64, 64), np.array([[4.0, 0, 0, 900], [0, 1.5, 0, 900], [0, 0, 1.5, 900], [0, 0, 0, 1]]))
+    image = Image(np.random.default_rng(0).random(far.shape), far, Sequence.T1)
+    assert segment(image, GrayNetwork(), around=found).grid.shape == segment(image, GrayNetwork()).grid.shape

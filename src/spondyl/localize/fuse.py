@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from spondyl.models import Prediction, resample
+from spondyl.models.study import inside
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -42,8 +43,6 @@ def _moved(prediction: Prediction, onto: Prediction) -> Prediction:
 
     structures = np.stack([move(c) for c in prediction.structures])
     # Border values continue outside a smaller field of view; there, the other sequence knows nothing.
-    ijk = np.stack(np.meshgrid(*map(np.arange, onto.grid.shape), indexing="ij", sparse=False), axis=-1)
-    at = prediction.grid.lps_to_ijk(onto.grid.ijk_to_lps(ijk))
-    outside = ((at < -0.75) | (at > np.asarray(prediction.grid.shape) - 0.25)).any(-1)
+    outside = ~inside(prediction.grid, onto.grid)
     structures[:, outside] = onto.structures[:, outside]
     return Prediction(onto.grid, structures, move(prediction.disagreement))

@@ -65,7 +65,8 @@ class LocalizeSettings:
     max_sequences : int
         Sequences the network looks at, the reference included.
     views : int
-        Views of each image; see `spondyl.models.segment`.
+        Views of the reference image; see `spondyl.models.segment`. Further sequences are looked at once, and only
+        around the spine found on it.
     cortex_share : float
         Part of the cortex' thickness that counts as vertebral body: 1 outlines its outer edge, 0 the marrow. Readers
         draw between the two; the default fits three public sets of manual outlines best (benchmarks/real_volumes.py).
@@ -126,7 +127,10 @@ def localize(case: Case, settings: LocalizeSettings, *, network: Network) -> Cas
     """
     reference = case.reference or next(iter(case.images))
     used = _looked_at(sequences_of(case, reference, settings.max_sequences), network)
-    found = fuse([segment(case.images[s], network, views=settings.views) for s in used])
+    first = segment(case.images[used[0]], network, views=settings.views)
+    # The mean over sequences evens out what a second view of each would.
+    others = [segment(case.images[s], network, views=1, around=first) for s in used[1:]]
+    found = fuse([first, *others])
     image = case.images[reference]
     outlines = outline(found, image.grid, cortex_share=settings.cortex_share)
     column = None if outlines is None else _column(outlines, [case.images[s] for s in used], settings)

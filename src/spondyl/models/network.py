@@ -16,6 +16,11 @@ if TYPE_CHECKING:
     from spondyl.models.card import ModelCard
 
 
+KEPT_SHAPES = 2
+"""Compiled graphs kept for further volumes of the same size: a reference image and what is cropped after it. Each takes
+up to some 100 MB."""
+
+
 class Network(Protocol):
     """What a step needs of a network."""
 
@@ -133,7 +138,9 @@ class OpenVinoNetwork:
         return list(found.values())
 
     def _compile(self, shapes: tuple[tuple[int, ...], ...]) -> object:
-        if shapes not in self._compiled:
+        if shapes in self._compiled:
+            self._compiled[shapes] = self._compiled.pop(shapes)  # the last one used is the last to go
+        else:
             import openvino
 
             core = openvino.Core()
@@ -143,7 +150,9 @@ class OpenVinoNetwork:
                 settings = {"INFERENCE_PRECISION_HINT": self._precision, "PERFORMANCE_HINT": "LATENCY"}
                 if self._threads:
                     settings["INFERENCE_NUM_THREADS"] = str(self._threads)
-                self._compiled = {shapes: core.compile_model(model, "CPU", settings)}
+                while len(self._compiled) >= KEPT_SHAPES:
+                    del self._compiled[next(iter(self._compiled))]
+                self._compiled[shapes] = core.compile_model(model, "CPU", settings)
             except RuntimeError as error:
                 msg = f"the weights of {self.name} cannot be loaded; install Spondyl again, or name another model"
                 raise ModelError(msg) from error

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from spondyl.core import Grid
 from spondyl.models.adopted import as_structures, is_adopted, look, ways_of
 from spondyl.models.contrast_code import code_of, one_hot
 from spondyl.models.inputs import input_channels
@@ -15,8 +16,13 @@ from spondyl.models.space import to_working_space, working_grid
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from spondyl.core import Grid, Image
+    from spondyl.core import Image
     from spondyl.models.network import Network
+
+
+MARGIN_MM = 30.0
+"""How far around a spine found already another image of it is looked at. Chosen by us: the network's coarser layers see
+about so far around a voxel."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,7 +44,7 @@ class Prediction:
     disagreement: NDArray[np.float32]
 
 
-def segment(image: Image, network: Network, *, views: int = 2) -> Prediction:
+def segment(image: Image, network: Network, *, views: int = 2, around: Prediction | None = None) -> Prediction:
     """Segment one image.
 
     Parameters
@@ -49,11 +55,14 @@ def segment(image: Image, network: Network, *, views: int = 2) -> Prediction:
         The network.
     views : int, optional
         1 looks once; 2 adds the left-right mirror image. A network made elsewhere looks once.
+    around : Prediction, optional
+        Of another image of the study: only what lies around the spine in it is looked at. A network made elsewhere
+        looks at all.
 
     Returns
     -------
     Prediction
-        Mean over the views.
+        Mean over the views, on the part of the working grid that was looked at.
     """
     if is_adopted(network.card):
         found, p, _ = look({image.sequence: image}, network)
@@ -62,6 +71,9 @@ def segment(image: Image, network: Network, *, views: int = 2) -> Prediction:
     array = to_working_space(image, grid)
     code = one_hot(code_of(image.sequence))[0]
     channels = np.asarray(input_channels(array, grid.spacing_mm), dtype=np.float32)
+    if around is not None:
+        box = _box_around(around, grid, network.card.multiple)
+        grid, channels = _part(grid, box), channels[(slice(None), *box)]
     outputs = [network.predict(channels, code)]
     if views > 1:
         outputs.append(network.predict(channels[:, ::-1], code)[:, ::-1])
@@ -69,3 +81,31 @@ def segment(image: Image, network: Network, *, views: int = 2) -> Prediction:
     mean = np.stack(outputs).mean(axis=0)
     bone = np.stack([1 - o[0] for o in outputs])
     return Prediction(grid, mean[:n], bone.std(0).astype(np.float32))
+
+
+def _box_around(found: Prediction, grid: Grid, multiple: tuple[int, int, int]) -> tuple[slice, slice, slice]:
+    """The part of a working grid, all slices of it, that holds a spine found elsewhere; all of it where it does not."""
+    whole = tuple(slice(0, n) for n in grid.shape)
+    spine = np.argwhere(found.structures[0] < 0.5)
+    if not len(spine):
+        return whole  # type: ignore[return-value]
+    ends = np.stack(np.meshgrid(*np.stack([spine.min(0) - 0.5, spine.max(0) + 0.5], 1), indexing="ij"), -1)
+    corners = grid.lps_to_ijk(found.grid.ijk_to_lps(ends.reshape(-1, 3)))
+    margin = MARGIN_MM / np.asarray(grid.spacing_mm)
+    first = np.clip(np.floor(corners.min(0) - margin).astype(int), 0, grid.shape)
+    last = np.clip(np.ceil(corners.max(0) + margin).astype(int) + 1, 0, grid.shape)
+    if not (last - first > 0).all():
+        return whole  # type: ignore[return-value]
+    box = [whole[0]]
+    for axis in (1, 2):
+        # What the network pads anyway had better be image.
+        size = min(-(-int(last[axis] - first[axis]) // multiple[axis]) * multiple[axis], grid.shape[axis])
+        start = min(int(first[axis]), grid.shape[axis] - size)
+        box.append(slice(start, start + size))
+    return tuple(box)  # type: ignore[return-value]
+
+
+def _part(grid: Grid, box: tuple[slice, slice, slice]) -> Grid:
+    affine = grid.affine.copy()
+    affine[:3, 3] = grid.ijk_to_lps([s.start for s in box])
+    return Grid(tuple(s.stop - s.start for s in box), affine, grid.frame_of_reference)  # type: ignore[arg-type]
