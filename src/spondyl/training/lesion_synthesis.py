@@ -12,6 +12,7 @@ from spondyl.core import Structure
 from spondyl.models.study_inputs import Slot, study_input
 from spondyl.phantom.signal import adc_from_pair
 from spondyl.training.anatomies import N_LABELS
+from spondyl.training.implants import with_implants
 from spondyl.training.losses import IGNORED
 from spondyl.training.render import IN_PLANE_MM, sample_pose, smooth, view_of
 from spondyl.training.study_contrast import Series, SeriesContrast, sample_series, study_contrasts
@@ -91,6 +92,7 @@ def make_lesion_patch(
         On `device`.
     """
     noise = torch.Generator(device).manual_seed(int(rng.integers(2**62)))
+    anatomy = with_implants(anatomy, rng)
     pose = sample_pose(anatomy, rng, PATCH_SHAPE, lesion_share=LESION_SHARE)
     view = view_of(anatomy, pose, rng, noise, torch.device(device), PATCH_SHAPE)
     unrest = draw_unrest(rng)
