@@ -280,6 +280,50 @@ def simulate_patient(
         typer.echo(f"study: {study}")
 
 
+@simulate.command("cohort", help="Make a synthetic cohort with omics: tables in DIR, what is true of it in DIR/truth.")
+def simulate_cohort(
+    *,
+    out: Out,
+    patients: Annotated[int, typer.Option("--patients", min=1, help="How many.")] = 600,
+    seed: Annotated[int, typer.Option("--seed", min=0, help="The same seed gives the same patients.")] = 1_000_000,
+    world: Annotated[
+        int, typer.Option("--world", min=0, help="Constants of nature; cohorts of one world fit together.")
+    ] = 0,
+    confounding: Annotated[
+        float, typer.Option("--confounding", min=0, max=1, help="0: scanners by chance; 1: by subtype.")
+    ] = 0.5,
+    missing: Annotated[float, typer.Option("--missing", min=0, max=1, help="Share of omics tables missing.")] = 0.3,
+    pattern: Annotated[
+        str, typer.Option("--pattern", metavar="NAME", help="random, patient, site, burden, site_table or block.")
+    ] = "random",
+) -> None:
+    """Make a synthetic cohort with omics.
+
+    Parameters
+    ----------
+    out : Path
+        Holds the tables and ``truth`` afterward.
+    patients : int
+        How many.
+    seed, world : int
+        Of the patients, and of what is the same for all cohorts that fit together.
+    confounding : float
+        How far scanners go along with subtypes.
+    missing : float
+        Share of omics tables that are missing.
+    pattern : str
+        What the gaps depend on.
+    """
+    from spondyl.app.simulate_cohort import simulate_cohort_files
+    from spondyl.phantom.biology import BiologySettings
+
+    settings = BiologySettings(confounding, missing_omics=missing, missing_pattern=pattern, world=world)
+    with shown_progress() as progress:
+        progress("simulate", 1, 1)
+        folder = simulate_cohort_files(patients, seed, out, settings)
+    typer.echo(f"cohort: {folder}")
+
+
 def _days(text: str) -> tuple[float, ...]:
     try:
         return tuple(float(day) for day in text.split(","))

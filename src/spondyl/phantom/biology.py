@@ -26,6 +26,7 @@ from spondyl.phantom.biology_tables import (
     SUBTYPES,
     TISSUE_GENES,
 )
+from spondyl.phantom.missingness import PATTERNS, Circumstances, draw_missing
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -66,9 +67,6 @@ SCANNERS = (
 CONFOUNDERS = ("coil", "vendor", "field", "site")
 """Columns that describe where a patient was scanned."""
 
-MISSING_PATTERNS = ("random", "patient", "site")
-"""Whether omics are missing table by table, all of a patient's together, or more often in some sites."""
-
 
 @dataclass(frozen=True)
 class BiologySettings:
@@ -83,13 +81,15 @@ class BiologySettings:
     missing_omics : float
         Share of omics tables that are missing.
     missing_pattern : str
-        One of `MISSING_PATTERNS`.
+        One of `spondyl.phantom.missingness.PATTERNS`.
     missing_sequences : float
         Share of patients in whom each of T1CE, DWI with ADC, and Dixon was not taken.
     within_subtype_sd : float
         Standard deviation of programs between patients of one subtype.
     pathology_dimension : int
         Numbers of a pathology embedding.
+    bend : float
+        How strongly image features follow squares of programs, beside programs themselves; 0 for straight lines.
     stain_strength : float
         Standard deviation of the shift of a pathology embedding between sites.
     world : int
@@ -109,18 +109,22 @@ class BiologySettings:
     missing_sequences: float = 0.2
     within_subtype_sd: float = 0.45
     pathology_dimension: int = 64
+    bend: float = 0.0
     stain_strength: float = 0.5
     world: int = 0
 
     def __post_init__(self) -> None:
         shares = (self.confounding, self.missing_omics, self.missing_sequences)
-        if any(not 0 <= share <= 1 for share in shares) or self.missing_pattern not in MISSING_PATTERNS:
+        if any(not 0 <= share <= 1 for share in shares) or self.missing_pattern not in PATTERNS:
             msg = (
                 "confounding, missing_omics and missing_sequences lie between 0 and 1 and missing_pattern is one of "
-                f"{', '.join(MISSING_PATTERNS)}, got {shares} and {self.missing_pattern!r}"
+                f"{', '.join(PATTERNS)}, got {shares} and {self.missing_pattern!r}"
             )
             raise SettingsError(msg)
-        if min(self.scanner_strength, self.within_subtype_sd, self.stain_strength) < 0 or self.pathology_dimension < 1:
+        if (
+            min(self.scanner_strength, self.within_subtype_sd, self.stain_strength, self.bend) < 0
+            or self.pathology_dimension < 1
+        ):
             msg = "strengths must not be negative and pathology_dimension at least 1"
             raise SettingsError(msg)
 
@@ -138,11 +142,17 @@ class OmicsCohort:
         without the patients in whom it is missing.
     truth : DataFrame, shape (n, ...)
         Subtype and programs; by patient id.
+    missing_probability : DataFrame, shape (n, 3)
+        How probable it was that each of mutations, expression and pathology would be missing; by patient id.
+    hidden : dict of str to DataFrame
+        The rows that are missing from `modalities`, as they would have been.
     """
 
     patients: pd.DataFrame
     modalities: dict[str, pd.DataFrame]
     truth: pd.DataFrame
+    missing_probability: pd.DataFrame
+    hidden: dict[str, pd.DataFrame]
 
 
 def simulate_omics_cohort(n: int, seed: int, settings: BiologySettings | None = None) -> OmicsCohort:
@@ -185,14 +195,16 @@ def simulate_omics_cohort(n: int, seed: int, settings: BiologySettings | None = 
         "expression": _expression(programs, primary, np.random.default_rng([seed, 6]), settings),
         "pathology": _pathology(programs, primary, site, np.random.default_rng([seed, 7]), settings),
     }
-    gone = _missing(site, np.random.default_rng([seed, 8]), settings)
-    present = {
-        name: table.set_axis(ids, axis=0)[~gone[name]] if name in gone else table.set_axis(ids, axis=0)
-        for name, table in modalities.items()
-    }
+    where = Circumstances(site, modalities["imaging"]["log_volume_mm3"].to_numpy())
+    probability, gone = draw_missing(
+        where, np.random.default_rng([seed, 8]), settings.missing_pattern, settings.missing_omics
+    )
+    full = {name: table.set_axis(ids, axis=0) for name, table in modalities.items()}
+    present = {name: table[~gone[name]] if name in gone else table for name, table in full.items()}
     truth = pd.DataFrame(programs, index=ids, columns=list(PROGRAMS))
     truth.insert(0, "subtype", np.asarray(list(SUBTYPES))[subtype])
-    return OmicsCohort(patients, present, truth)
+    chance = pd.DataFrame(probability, index=ids)
+    return OmicsCohort(patients, present, truth, chance, {name: full[name][gone[name]] for name in gone})
 
 
 def _disease(
@@ -226,6 +238,9 @@ def _imaging(
     group_noise = rng.normal(size=(n, len(groups[0])))[:, groups[1]]
     own = np.sqrt(0.35) * group_noise + np.sqrt(0.65) * rng.normal(size=(n, p))
     z = programs @ pull.T + 0.75 * own
+    if settings.bend:
+        curved = np.random.default_rng([settings.world, 18]).normal(size=(programs.shape[1], p)) / np.sqrt(6)
+        z += settings.bend * (programs**2 - (programs**2).mean(axis=0)) @ curved
     k, world = len(SCANNERS), np.random.default_rng([settings.world, 14])
     shift = np.sqrt(0.6) * world.normal(size=(k, len(groups[0])))[:, groups[1]] * world.choice([-1, 1], p)
     shift = settings.scanner_strength * (shift + np.sqrt(0.4) * world.normal(size=(k, p)))
@@ -297,18 +312,3 @@ def _pathology(
     sites = sorted({s.site for s in SCANNERS})
     z += (settings.stain_strength * world.normal(size=(len(sites), d)))[[sites.index(str(s)) for s in site]]
     return pd.DataFrame(z, columns=[f"e{i:03d}" for i in range(d)])
-
-
-def _missing(
-    site: NDArray[np.str_], rng: np.random.Generator, settings: BiologySettings
-) -> dict[str, NDArray[np.bool_]]:
-    """Which patients lack which table of omics."""
-    names = ("mutations", "expression", "pathology")
-    share = np.full(len(site), settings.missing_omics)
-    if settings.missing_pattern == "site":
-        sites = np.unique(site, return_inverse=True)[1]
-        share = (share * np.linspace(0.4, 1.6, sites.max() + 1)[sites]).clip(0, 1)
-    if settings.missing_pattern == "patient":
-        gone = rng.random(len(site)) < share
-        return dict.fromkeys(names, gone)
-    return {name: rng.random(len(site)) < share for name in names}
