@@ -93,3 +93,27 @@ def test_a_cohort_too_small_to_learn_from_is_refused_and_nothing_is_left(done, t
 def test_a_column_both_confounder_and_disease_is_a_wrong_call(done, tmp_path):
     ran = run(done / "cohort", "--confounders", "site", "--disease", "site", "--out", tmp_path / "out")
     assert ran.exit_code == WRONG_CALL
+
+
+def test_networks_can_be_asked_for_and_the_report_says_so(done, tmp_path):
+    more = ["--resamples", 0, "--permutations", 0, "--no-sensitivity", "--encoder", "infonce"]
+    ran = run(done / "cohort", *more, "--out", tmp_path / "out")
+    assert ran.exit_code == 0, ran.output
+    document = json.loads((tmp_path / "out" / "report.json").read_text())
+    assert "InfoNCE" in document["encoders"]["imaging"]
+    assert "InfoNCE" in document["methods"]
+
+
+def test_an_encoder_that_is_not_known_is_a_wrong_call(done, tmp_path):
+    ran = run(done / "cohort", "--encoder", "magic", "--out", tmp_path / "out")
+    assert ran.exit_code == WRONG_CALL
+
+
+def test_without_torch_the_networks_say_what_to_install(done, tmp_path, monkeypatch):
+    import sys
+
+    monkeypatch.setitem(sys.modules, "torch", None)
+    monkeypatch.delitem(sys.modules, "spondyl.training.infonce", raising=False)
+    ran = run(done / "cohort", "--encoder", "infonce", "--out", tmp_path / "out")
+    assert ran.exit_code == WRONG_CALL
+    assert "spondyl[train]" in ran.output

@@ -268,6 +268,10 @@ def embed(
     spread: Annotated[
         str, typer.Option("--spread", metavar="COLUMN", help="Tell tokens' spread over this column, as primary.")
     ] = "",
+    encoder: Annotated[
+        str,
+        typer.Option("--encoder", metavar="NAME", help="cca: closed form; infonce: networks, for large cohorts."),
+    ] = "cca",
     tokens: Annotated[int, typer.Option("--tokens", min=0, help="Size of the vocabulary; 0 to choose.")] = 0,
     dimension: Annotated[int, typer.Option("--dimension", min=0, help="Coordinates; 0 to choose.")] = 0,
     resamples: Annotated[int, typer.Option("--resamples", min=0, help="Resamples for the tokens' stability.")] = 10,
@@ -289,6 +293,8 @@ def embed(
         New patients.
     spread : str
         Column over which tokens' spread is told.
+    encoder : str
+        ``"cca"`` or ``"infonce"``.
     tokens, dimension : int
         Size of vocabulary and embedding; 0 to choose.
     resamples, permutations : int
@@ -299,14 +305,18 @@ def embed(
         Of everything random.
     """
     from spondyl import RESEARCH_USE_ONLY
-    from spondyl.app.cohort_embed import EmbedChoices, embed_files
+    from spondyl.app.cohort_embed import EmbedChoices, embed_files, encoder_of
     from spondyl.app.console import shown_progress
     from spondyl.app.embed_report import headline
     from spondyl.socce.encoder import SOCCE
     from spondyl.socce.graph import ConfounderGraph
 
     model = SOCCE(
-        ConfounderGraph.usual(_names(confounders), _names(disease)), dimension or "auto", tokens or "auto", seed=seed
+        ConfounderGraph.usual(_names(confounders), _names(disease)),
+        dimension or "auto",
+        tokens or "auto",
+        encoder=encoder_of(encoder, seed),
+        seed=seed,
     )
     choices = EmbedChoices(model, spread, resamples, permutations, sensitivity)
     with shown_progress() as progress:

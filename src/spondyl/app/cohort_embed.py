@@ -12,7 +12,7 @@ import pandas as pd
 
 from spondyl import RESEARCH_USE_ONLY, __version__
 from spondyl.app.embed_report import embed_page, headline, methods
-from spondyl.core import InputError
+from spondyl.core import InputError, SettingsError
 from spondyl.evaluation.records import plain
 from spondyl.harmonize.probes import probe, probe_task
 from spondyl.io.omics_cohort import CohortTables, read_cohort_tables, write_embedding
@@ -102,6 +102,46 @@ class EmbeddedCohort:
     probes: dict[tuple[str, str, str], ProbeScore]
     variations: tuple[Variation, ...]
     notes: tuple[str, ...] = field(default=())
+
+
+ENCODERS = ("cca", "infonce")
+"""Names of encoders: closed form, and networks trained by contrast."""
+
+
+def encoder_of(name: str, seed: int = 0) -> Callable[..., Any] | None:
+    """Choose what learns the scores of modalities.
+
+    Parameters
+    ----------
+    name : str
+        One of `ENCODERS`.
+    seed : int, optional
+        Of the networks.
+
+    Returns
+    -------
+    callable or None
+        For `SOCCE`; None for the closed form.
+
+    Raises
+    ------
+    SettingsError
+        If the name is not known, or what trains networks is not installed.
+    """
+    if name not in ENCODERS:
+        msg = f"--encoder is one of {', '.join(ENCODERS)}, got {name!r}"
+        raise SettingsError(msg)
+    if name == "cca":
+        return None
+    try:
+        from spondyl.training.infonce import InfoNCE
+    except ImportError as error:
+        msg = (
+            f"the encoder infonce needs {error.name}, which is not installed; install the extra: "
+            "pip install 'spondyl[train]'; a cohort embedded so is applied without it"
+        )
+        raise SettingsError(msg) from error
+    return InfoNCE(seed=seed)
 
 
 def embed_files(
@@ -284,6 +324,7 @@ def _write_document(
         "n_patients": len(found.tables.patients),
         "modalities": {name: len(table) for name, table in found.tables.modalities.items()},
         "declared": list(model.graph.sentences() if model.graph is not None else ()),
+        "encoders": {name: view.encoder.METHOD for name, view in model.views_.items()},
         "dimension": model.dimension_,
         "link_to_imaging": model.link_,
         "tokens": [

@@ -210,10 +210,11 @@ def methods(found: EmbeddedCohort) -> str:
         Sentences.
     """
     model = found.model
+    how = " and ".join(dict.fromkeys(view.encoder.METHOD for view in model.views_.values()))
     parts = [
-        f"{', '.join(model.views_)} of {len(found.tables.patients)} patients were encoded by probabilistic principal "
-        "components, and their shared factors learned from the covariances between modalities (probabilistic canonical "
-        "correlation; Bach 2005), several modalities of a patient being fused as a product of experts."
+        f"{', '.join(model.views_)} of {len(found.tables.patients)} patients were encoded by {how}, and their shared "
+        "factors learned from the covariances between modalities (probabilistic canonical correlation; Bach 2005), "
+        "several modalities of a patient being fused as a product of experts."
     ]
     if model.confounders_:
         parts.append(

@@ -71,6 +71,10 @@ class ScoreEncoder(Protocol):
     """What turns a modality's features into scores, such as `Subspace`."""
 
     @property
+    def METHOD(self) -> str:  # noqa: N802 - a constant of the class
+        """How scores are found, in words that follow "encoded by"."""
+
+    @property
     def n_scores(self) -> int:
         """Number of scores."""
 
@@ -124,7 +128,9 @@ class SOCCE(BaseEstimator):
         see what they do.
     encoder : callable, optional
         Learns the scores of all modalities: takes a dictionary of standardized features, a row a patient, rows of NaN
-        where missing, and gives a `ScoreEncoder` for each; probabilistic principal components of each unless given.
+        where missing, and gives a `ScoreEncoder` for each. Unless given, probabilistic principal components of each, so
+        that all is regularized canonical correlation in closed form; ``spondyl.training.infonce.InfoNCE()`` trains
+        networks, which larger cohorts can fill.
     seed : int
         Of exchanges and starting points.
 

@@ -11,7 +11,7 @@ Tipping and Bishop 1999, J R Stat Soc B 61:611, doi:10.1111/1467-9868.00196.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
@@ -38,6 +38,8 @@ class Subspace:
     noise : float
         Variance of what is left in a feature.
     """
+
+    METHOD: ClassVar[str] = "probabilistic principal components (Tipping 1999)"
 
     loadings: Floats
     noise: float
