@@ -1,7 +1,7 @@
 """How the DICOM node stands load, kills and the clock, with a real PACS (Orthanc).
 
     python benchmarks/node.py load [--studies 200] [--associations 8]
-    python benchmarks/node.py kills [--kills 50] [--studies 24]
+    python benchmarks/node.py kills [--kills 50] [--studies 60]
     python benchmarks/node.py latency [--runs 5] [--study FOLDER]
 
 ``load`` and ``kills`` are about transport and jobs: their studies are tiny, and a stand-in that writes made-up findings
@@ -34,6 +34,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 from node_fakes import ask, orthanc, stub_analysis, tool, write_study
 from spondyl.app.catalog import Catalog, StudyState
 from spondyl.app.data_folder import DataFolder
+from spondyl.app.jobs.ledger import Ledger
 from spondyl.app.jobs.queue import JobError, Queue, study_job
 from spondyl.app.jobs.worker import load_analyzer, working
 from spondyl.app.node.send import send as send_files
@@ -45,6 +46,9 @@ from spondyl.io.result import read_result
 CONTEXT = multiprocessing.get_context("spawn")
 
 MIB = 1024**2
+
+EARLY = 0.25
+"""Share of the kills that may hit a process while it starts."""
 
 
 def serve(settings: ServeSettings) -> None:
@@ -74,22 +78,54 @@ def settings_in(folder: Path, dicom_port: int, orthanc_port: int, **more) -> Ser
     )
 
 
-def send(port: int, folder: Path, *, tries: int = 1) -> int:
+def send(port: int, folder: Path, *, seconds: float = 0.0) -> int:
     """Send a study as a PACS does, again unless every object was acknowledged; gives how often it had to.
 
     dcmtk's own client ends with success where the other side breaks off, so it cannot tell.
     """
     node = DicomDestination(name="node", ae_title="SPONDYL", host="127.0.0.1", port=port)
     files = [p for p in folder.rglob("*") if p.is_file()]
-    for attempt in range(tries):
+    end, tries = time.monotonic() + seconds, 0
+    while True:
         try:
             send_files(files, node, ae_title="BENCH")
         except JobError:
+            if time.monotonic() > end:
+                raise
+            tries += 1
             time.sleep(0.3)
         else:
-            return attempt
-    msg = "a study could not be sent"
-    raise SystemExit(msg)
+            return tries
+
+
+class Senders:
+    """Send studies by several associations at once; what was not taken in time is counted, never passed over."""
+
+    def __init__(self, port: int, folders: list[Path], *, at_once: int, seconds: float, pause_s: float = 0.0) -> None:
+        self._port, self._rest, self._seconds, self._pause_s = port, list(reversed(folders)), seconds, pause_s
+        self._lock = threading.Lock()
+        self.repeats: list[int] = []
+        self.not_taken = 0
+        self._threads = [threading.Thread(target=self._run) for _ in range(at_once)]
+        for thread in self._threads:
+            thread.start()
+
+    def _run(self) -> None:
+        while True:
+            with self._lock:
+                if not self._rest:
+                    return
+                one = self._rest.pop()
+            try:
+                self.repeats.append(send(self._port, one, seconds=self._seconds))
+            except JobError:
+                self.not_taken += 1
+            time.sleep(self._pause_s)
+
+    def join(self) -> None:
+        """Wait for the last one."""
+        for thread in self._threads:
+            thread.join()
 
 
 def machine() -> dict:
@@ -150,22 +186,9 @@ def load(args: argparse.Namespace, folder: Path) -> dict:
         stop = threading.Event()
         watch = threading.Thread(target=memory, args=({"node": node, "worker": worker}, peak, stop))
         watch.start()
-        retries, lock, rest = [], threading.Lock(), list(folders)
-
-        def sender() -> None:
-            while True:
-                with lock:
-                    if not rest:
-                        return
-                    one = rest.pop()
-                retries.append(send(21112, one, tries=3))
-
         begun = time.monotonic()
-        threads = [threading.Thread(target=sender) for _ in range(args.associations)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
+        senders = Senders(21112, folders, at_once=args.associations, seconds=10.0)
+        senders.join()
         sent_s = time.monotonic() - begun
         catalog = Catalog(settings.database)
         rest_s = waited(catalog, args.studies, seconds=900)
@@ -181,7 +204,8 @@ def load(args: argparse.Namespace, folder: Path) -> dict:
         "instances": 6 * args.studies,
         "sent_s": round(sent_s, 1),
         "all_returned_after_another_s": round(rest_s, 1),
-        "associations_refused": sum(retries),
+        "associations_refused": sum(senders.repeats),
+        "studies_not_taken": senders.not_taken,
         "peak_memory_mib": {name: round(value / MIB) for name, value in peak.items()},
         **found,
     }
@@ -206,6 +230,20 @@ def wait_for_port(port: int) -> None:
     raise SystemExit(msg)
 
 
+def wait_until_up(name: str, catalog: Catalog) -> None:
+    """Wait until the node answers, or the worker has given a sign of life."""
+    if name == "node":
+        wait_for_port(21113)
+        return
+    ledger = Ledger(catalog)
+    for _ in range(600):
+        if ledger.alive():
+            return
+        time.sleep(0.1)
+    msg = "the worker does not come up"
+    raise SystemExit(msg)
+
+
 def kills(args: argparse.Namespace, folder: Path) -> dict:
     """Node and worker are killed at random moments while studies come, are analyzed and returned."""
     chance = random.Random(args.seed)  # noqa: S311 - moments of kills, no secrets
@@ -217,25 +255,22 @@ def kills(args: argparse.Namespace, folder: Path) -> dict:
         running = {name: started(t, settings, **how) for name, (t, how) in targets.items()}
         wait_for_port(21113)
         catalog = Catalog(settings.database)
-        resent, done = [], threading.Event()
-
-        def sender() -> None:
-            for one in folders:
-                resent.append(send(21113, one, tries=200))
-                time.sleep(args.pause_s)
-            done.set()
-
-        thread = threading.Thread(target=sender)
-        thread.start()
+        senders = Senders(21113, folders, at_once=2, seconds=900.0, pause_s=args.pause_s)
         count = Counter()
         while sum(count.values()) < args.kills:
-            time.sleep(chance.uniform(0.2, args.every_s))
             name = chance.choice(list(running))
+            if chance.random() < EARLY:
+                time.sleep(chance.uniform(0.0, 2.0))
+            else:  # on a busy machine a process that is killed at once again would never come to anything
+                wait_until_up(name, catalog)
+                time.sleep(chance.uniform(0.0, args.every_s))
             count[name] += 1
             running[name].kill()
             running[name].join()
+            if name == "worker":
+                Ledger(catalog).leave("bench")  # so that its successor's sign of life is not taken for its own
             running[name] = started(targets[name][0], settings, **targets[name][1])
-        thread.join()
+        senders.join()
         rest_s = waited(catalog, args.studies, seconds=600)
         keys = [DataFolder(settings.data).study_key(uid) for uid in uids]
         found = faults(settings, keys, http_port, 6)
@@ -244,7 +279,8 @@ def kills(args: argparse.Namespace, folder: Path) -> dict:
     return {
         "kills": dict(count),
         "studies": args.studies,
-        "studies_sent_again": sum(bool(n) for n in resent),
+        "studies_sent_again": sum(bool(n) for n in senders.repeats),
+        "studies_not_taken": senders.not_taken,
         "at_rest_after_the_last_kill_s": round(rest_s, 1),
         **found,
     }
@@ -316,14 +352,14 @@ def main() -> None:
     parser.add_argument("--studies", type=int, default=None)
     parser.add_argument("--associations", type=int, default=8)
     parser.add_argument("--kills", type=int, default=50)
-    parser.add_argument("--pause-s", type=float, default=3.0)
-    parser.add_argument("--every-s", type=float, default=12.0)
+    parser.add_argument("--pause-s", type=float, default=1.0)
+    parser.add_argument("--every-s", type=float, default=4.0)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--runs", type=int, default=5)
     parser.add_argument("--quiet-s", type=float, default=0.5)
     parser.add_argument("--study", type=Path, default=None)
     args = parser.parse_args()
-    args.studies = args.studies or (200 if args.what == "load" else 24)
+    args.studies = args.studies or (200 if args.what == "load" else 60)
     with tempfile.TemporaryDirectory(prefix="spondyl-bench-") as folder:
         figures = {"load": load, "kills": kills, "latency": latency}[args.what](args, Path(folder))
     sys.stdout.write(json.dumps({"what": args.what, **figures, "machine": machine()}, indent=1) + "\n")
