@@ -7,6 +7,7 @@ the key can tell from a folder which study it holds.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import hmac
 import os
@@ -15,8 +16,14 @@ import secrets
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from spondyl.core import InputError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from spondyl.app.serve_settings import ServeSettings
 
 KEY_BYTES = 32
 """Length of the key, in bytes: that of the hash (RFC 2104 section 3)."""
@@ -157,6 +164,36 @@ class DataFolder:
         """
         return self.study(study_key) / "result"
 
+    def prior(self, study_key: str) -> Path:
+        """Give the folder of the images of the prior that a study is compared with.
+
+        Parameters
+        ----------
+        study_key : str
+            Of the study that has the prior.
+
+        Returns
+        -------
+        Path
+            It need not exist.
+        """
+        return self.study(study_key) / "prior"
+
+    def asked_for(self, study_key: str) -> Path:
+        """Give the folder where images lie for a while that an archive brought because this node asked.
+
+        Parameters
+        ----------
+        study_key : str
+            Of the study that they belong to.
+
+        Returns
+        -------
+        Path
+            It need not exist.
+        """
+        return self.scratch / f"asked-{self.study(study_key).name}"
+
     def token(self, given: str = "") -> str:
         """Give the secret that machines show.
 
@@ -203,3 +240,44 @@ def secret_file(path: Path, fresh: bytes) -> bytes:
         finally:
             draft.unlink()
     return path.read_bytes()
+
+
+@contextlib.contextmanager
+def held(path: Path) -> Iterator[None]:
+    """Hold a lock that ends with the process, however that ends; whoever else wants it waits.
+
+    Parameters
+    ----------
+    path : Path
+        The file that stands for the lock; made where it is missing.
+
+    Yields
+    ------
+    None
+        Nobody else holds it meanwhile, on any machine whose file system knows locks.
+    """
+    with path.open("w") as file:
+        with contextlib.suppress(ImportError, OSError):  # no such locks on Windows and on some network drives
+            import fcntl
+
+            fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def expect_node(settings: ServeSettings) -> None:
+    """See that there is a node to look at, since looking must not make one.
+
+    Parameters
+    ----------
+    settings : ServeSettings
+        Name the data folder and the database.
+
+    Raises
+    ------
+    InputError
+        If the data folder or its database is not there.
+    """
+    _, is_file, file = settings.database.partition("sqlite:///")
+    if not settings.data.is_dir() or (is_file and not Path(file).is_file()):
+        msg = "expected the data folder of a node, the one given does not exist or holds none; give it with --data"
+        raise InputError(msg)

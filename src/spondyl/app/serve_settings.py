@@ -126,6 +126,63 @@ class WebDestination(_Part):
     objects: tuple[str, ...] = ()
 
 
+class DicomArchive(_Part):
+    """A PACS in which priors are found by C-FIND, and which brings them by C-MOVE.
+
+    Parameters
+    ----------
+    kind : str
+        ``"dicom"``.
+    ae_title, host, port
+        Its address; it must also be a peer, since it sends.
+    tls : Tls, optional
+        Talk TLS, with these certificates.
+    move_destination : str
+        AE title by which it knows this node; empty for `ae_title` of the node.
+    max_days : float, optional
+        No prior is older than so many days; None for any age.
+    wait_s : float
+        How long it may be silent, in s; the analysis waits for it.
+    """
+
+    kind: Literal["dicom"] = "dicom"
+    ae_title: AeTitle
+    host: str
+    port: Port
+    tls: Tls | None = None
+    move_destination: AeTitle | Literal[""] = ""
+    max_days: float | None = Field(default=None, gt=0)
+    wait_s: float = Field(default=60.0, gt=0, le=3600)
+
+
+class WebArchive(_Part):
+    """A PACS in which priors are found by QIDO-RS and fetched by WADO-RS.
+
+    Parameters
+    ----------
+    kind : str
+        ``"dicomweb"``.
+    url : str
+        Its DICOMweb root, such as ``"https://pacs.example/dicom-web"``.
+    username, password : str
+        For HTTP Basic; empty for none.
+    authority : Path, optional
+        PEM file that its certificate must be signed by, if not one the system trusts.
+    max_days : float, optional
+        No prior is older than so many days; None for any age.
+    wait_s : float
+        How long it may be silent, in s; the analysis waits for it.
+    """
+
+    kind: Literal["dicomweb"]
+    url: str = Field(pattern=r"^https?://")
+    username: str = ""
+    password: SecretStr = SecretStr("")
+    authority: Path | None = None
+    max_days: float | None = Field(default=None, gt=0)
+    wait_s: float = Field(default=60.0, gt=0, le=3600)
+
+
 Destination = Annotated[DicomDestination | WebDestination, Field(discriminator="kind")]
 
 
@@ -154,6 +211,8 @@ class ServeSettings(BaseSettings):
         A study is complete when nothing came for so many seconds.
     destinations : tuple of Destination
         Where results go.
+    priors : DicomArchive or WebArchive, optional
+        Where earlier studies of the same patient are looked for; None compares with none.
     webhooks : tuple of str
         URLs told of each finished study, without identifiers.
     workers : int
@@ -191,6 +250,7 @@ class ServeSettings(BaseSettings):
     token: SecretStr = SecretStr("")
     quiet_s: float = Field(default=10.0, gt=0, le=3600)
     destinations: tuple[Destination, ...] = ()
+    priors: Annotated[DicomArchive | WebArchive, Field(discriminator="kind")] | None = None
     webhooks: tuple[str, ...] = ()
     workers: int = Field(default=1, ge=0, le=256)
     threads: int = Field(default=0, ge=0)

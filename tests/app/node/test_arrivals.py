@@ -1,7 +1,5 @@
 """When a study is complete, and that no crash between two steps loses one."""
 
-import time
-
 import pytest
 
 from spondyl.app.catalog import Catalog, StudyState
@@ -37,17 +35,33 @@ class Stand:
         return self.catalog.get(self.key)
 
 
+class Clock:
+    """A clock that stands still until it is set on."""
+
+    at_s = 1000.0
+
+    def monotonic(self):
+        return self.at_s
+
+
 @pytest.fixture
-def stand(tmp_path):
+def clock(monkeypatch):
+    made = Clock()
+    monkeypatch.setattr("spondyl.app.node.arrivals.time", made)
+    return made
+
+
+@pytest.fixture
+def stand(tmp_path, clock):
     made = Stand(tmp_path)
     yield made
     made.catalog.close()
 
 
-def test_a_study_is_handed_over_when_nothing_came_for_a_while(stand):
+def test_a_study_is_handed_over_when_nothing_came_for_a_while(stand, clock):
     stand.instance(1)
     assert (stand.arrivals.complete_quiet(), stand.row.state) == (0, StudyState.RECEIVING)
-    time.sleep(0.06)
+    clock.at_s += 0.06
     assert (stand.arrivals.complete_quiet(), stand.arrivals.complete_quiet()) == (1, 0)
     assert (stand.handed, stand.row.state, stand.row.n_instances) == ([1], StudyState.QUEUED, 1)
 
@@ -101,3 +115,40 @@ def test_a_restart_leaves_finished_studies_alone(stand):
     stand.start()
     stand.arrivals.resume()
     assert (stand.handed, len(stand.arrivals)) == ([1], 0)
+
+
+class Away:
+    """A catalog whose database does not answer for a while."""
+
+    def __init__(self, catalog):
+        self.catalog, self.away = catalog, True
+
+    def __getattr__(self, name):
+        if self.away:
+            msg = "away"
+            raise ConnectionError(msg)
+        return getattr(self.catalog, name)
+
+
+def test_a_database_that_is_away_for_a_while_loses_no_study(stand, clock):
+    stand.catalog = Away(stand.catalog)
+    stand.start()
+    with pytest.raises(ConnectionError):
+        stand.instance(1)  # the sender gets a failure, and may never come back
+    clock.at_s += 0.06
+    with pytest.raises(ConnectionError):
+        stand.arrivals.complete_quiet()
+    stand.catalog.away = False
+    assert stand.arrivals.complete_quiet() == 1
+    assert (stand.handed, stand.row.state) == ([1], StudyState.QUEUED)
+
+
+def test_a_sender_that_begins_again_holds_its_study_open_but_opens_none(stand, clock):
+    stand.instance(1)
+    for _ in range(4):
+        clock.at_s += 0.04
+        stand.arrivals.note_again(stand.key)
+        assert stand.arrivals.complete_quiet() == 0
+    assert stand.arrivals.complete(stand.key)
+    stand.arrivals.note_again(stand.key)
+    assert (len(stand.arrivals), stand.row.revision) == (0, 1)

@@ -47,6 +47,13 @@ def test_an_instance_that_comes_again_is_taken_once_and_not_announced_again(inta
     assert len(list(intake.folder.incoming(again.study_key).iterdir())) == 1
 
 
+def test_an_instance_that_comes_again_is_told_as_such(intake, dataset):
+    again = []
+    intake._came_again = again.append
+    first, second = give(intake, dataset), give(intake, dataset)
+    assert (intake.told, again) == ([first.study_key], [second.study_key])
+
+
 def deflated(dataset):
     dataset.file_meta.TransferSyntaxUID = DeflatedExplicitVRLittleEndian
 
@@ -82,6 +89,15 @@ def test_what_cannot_be_analyzed_is_put_aside_with_its_reason(intake, dataset, s
     assert len(list(intake.folder.quarantine.glob("*.dcm"))) == 1
     assert (list(intake.folder.studies.iterdir()), intake.told) == ([], [])
     assert PLANTED not in json.dumps(note)
+
+
+def test_a_number_of_half_its_bytes_is_put_aside(intake, dataset):
+    path = intake.folder.scratch / "coming"
+    dataset.save_as(path, enforce_file_format=True)
+    rows = b"\x28\x00\x10\x00US\x02\x00"
+    path.write_bytes(path.read_bytes().replace(rows, rows[:-2] + b"\x03\x00"))
+    assert intake.take(path).reason is Reason.UNREADABLE
+    assert not list(intake.folder.scratch.iterdir())
 
 
 @pytest.mark.parametrize("content", [b"", b"\0" * 200, b"\0" * 128 + b"DICM", b"PK\x03\x04" + b"x" * 500, b"<html>"])

@@ -1,10 +1,10 @@
-"""Dead letters, and how to try them again."""
+"""How deliveries end: what a study comes to with its last one, dead letters, and how to try them again."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from spondyl.app.catalog import StudyState
+from spondyl.app.catalog import StudyState, now
 from spondyl.app.jobs.ledger import DeliveryState
 from spondyl.core import InputError
 
@@ -12,6 +12,36 @@ if TYPE_CHECKING:
     from spondyl.app.catalog import Catalog
     from spondyl.app.jobs.ledger import Ledger
     from spondyl.app.jobs.queue import Queue
+
+
+def end_delivery(catalog: Catalog, ledger: Ledger, delivery: tuple[str, int, str], *, error: str = "") -> str:
+    """Note how a delivery ended, and with the last one of a result, how its study did.
+
+    Parameters
+    ----------
+    catalog, ledger
+        Of the node.
+    delivery : tuple of str, int and str
+        Study, revision and destination.
+    error : str, optional
+        Why it failed for good; empty if it arrived.
+
+    Returns
+    -------
+    str
+        ``"open"`` while others are on their way, then ``"done"`` or ``"failed"``.
+    """
+    study_key, revision, destination = delivery
+    ledger.settle(study_key, revision, destination, error=error)
+    others = ledger.of(study_key, revision)
+    if any(d.state is DeliveryState.OPEN for d in others):
+        return "open"
+    dead = [d.error for d in others if d.state is DeliveryState.DEAD]
+    row = catalog.get(study_key)
+    known = {} if row is None else dict(row.summary) | {"returned_at": now().timestamp()}
+    state = StudyState.FAILED if dead else StudyState.DONE
+    catalog.set_state(study_key, state, revision=revision, error="; ".join(dead), summary=known)
+    return str(state)
 
 
 def retry(catalog: Catalog, ledger: Ledger, queue: Queue, study_key: str) -> str:

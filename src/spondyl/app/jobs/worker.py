@@ -13,7 +13,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from spondyl.app.catalog import Catalog
-from spondyl.app.data_folder import DataFolder
+from spondyl.app.data_folder import DataFolder, held
 from spondyl.app.jobs.ledger import BEAT_S, Ledger
 from spondyl.app.jobs.queue import (
     APPLICATION,
@@ -101,7 +101,7 @@ def working(
 
     name = name or secrets.token_hex(8)
     folder = DataFolder(settings.data).make()
-    with _only(folder.root / f".worker-{name}"):
+    with held(folder.root / f".worker-{name}"):  # one that comes back waits until the one before it is gone
         silence_jobs_library()
         prepare(settings.database)
         catalog = Catalog(settings.database)
@@ -156,17 +156,6 @@ def _beat(ledger: Ledger, name: str, stop: threading.Event) -> None:
             log.error("no sign of life", extra={"facts": {"why": type(error).__name__}})
         if stop.wait(BEAT_S):
             return
-
-
-@contextlib.contextmanager
-def _only(path: Path) -> Iterator[None]:
-    """Hold a name on this machine: a worker that comes back waits until the one before it is gone."""
-    with path.open("w") as file:
-        with contextlib.suppress(ImportError):  # no such locks on Windows
-            import fcntl
-
-            fcntl.flock(file, fcntl.LOCK_EX)
-        yield
 
 
 def run_worker(settings: ServeSettings, *, name: str = "", parent: bool = False) -> None:

@@ -43,6 +43,7 @@ class Arrivals:
         self._enqueue = enqueue
         self._quiet_s = quiet_s
         self._last: dict[str, float] = {}
+        self._untold: set[str] = set()
         self._lock = threading.Lock()
 
     def __len__(self) -> int:
@@ -52,6 +53,9 @@ class Arrivals:
     def note(self, study_key: str) -> None:
         """Note that a new instance of a study lies in its place.
 
+        Whatever the catalog answers, the study is remembered here: a database that is away for a moment must not have a
+        file lie unknown until the next start.
+
         Parameters
         ----------
         study_key : str
@@ -59,8 +63,27 @@ class Arrivals:
         """
         with self._lock:
             if study_key not in self._last:
-                self._catalog.receive(study_key)
+                self._untold.add(study_key)
             self._last[study_key] = time.monotonic()
+            self._tell(study_key)
+
+    def note_again(self, study_key: str) -> None:
+        """Note that an instance came once more: its sender is still at it, so a study that is open waits on.
+
+        Parameters
+        ----------
+        study_key : str
+            The study.
+        """
+        with self._lock:
+            if study_key in self._last:
+                self._last[study_key] = time.monotonic()
+
+    def _tell(self, study_key: str) -> None:
+        """Tell the catalog that a study is coming, unless it was told."""
+        if study_key in self._untold:
+            self._catalog.receive(study_key)
+            self._untold.discard(study_key)
 
     def complete(self, study_key: str) -> bool:
         """Close a study and hand it over for analysis.
@@ -76,13 +99,18 @@ class Arrivals:
             Whether it was open.
         """
         with self._lock:  # an instance that comes now waits, and then opens the study again
-            last = self._last.pop(study_key, None)
-            row = None if last is None else self._catalog.get(study_key)
-            if last is None or row is None:
+            last = self._last.get(study_key)
+            if last is None:
+                return False
+            self._tell(study_key)
+            row = self._catalog.get(study_key)
+            if row is None:  # purged meanwhile
+                del self._last[study_key]
                 return False
             n_instances = sum(1 for _ in self._folder.incoming(study_key).glob("*.dcm"))
             summary = {"last_instance_at": now().timestamp() - (time.monotonic() - last)}
             self._catalog.set_state(study_key, StudyState.QUEUED, n_instances=n_instances, summary=summary)
+            del self._last[study_key]
         self._enqueue(study_key, row.revision)
         return True
 

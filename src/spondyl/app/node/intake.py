@@ -115,6 +115,8 @@ class Intake:
         Where they go.
     arrived : callable
         Told the study key after a new instance lies in its place.
+    came_again : callable, optional
+        Told the study key of an instance that had come before.
     max_object_mib : float
         Largest object taken, in MiB.
     min_free_mib : float
@@ -126,6 +128,7 @@ class Intake:
         folder: DataFolder,
         arrived: Callable[[str], None],
         *,
+        came_again: Callable[[str], None] | None = None,
         max_object_mib: float = 1024.0,
         min_free_mib: float = 1024.0,
     ) -> None:
@@ -133,9 +136,10 @@ class Intake:
         self.max_object_bytes = int(max_object_mib * MIB)
         self._min_free_bytes = int(min_free_mib * MIB)
         self._arrived = arrived
+        self._came_again = came_again
         self._lock = threading.Lock()
         self._quarantined_bytes = sum(f.stat().st_size for f in folder.quarantine.glob("*.dcm"))
-        self.counts: dict[str, int] = dict.fromkeys(("taken", "repeated", *map(str, Reason)), 0)
+        self.counts: dict[str, int] = dict.fromkeys(("taken", "repeated", "asked", *map(str, Reason)), 0)
         self.received_bytes = 0
 
     @property
@@ -143,7 +147,9 @@ class Intake:
         """Whether the disk has room for more; senders are told to wait otherwise."""
         return shutil.disk_usage(self.folder.root).free >= self._min_free_bytes
 
-    def take(self, path: Path, *, announced: tuple[str, str] | None = None, study_uid: str = "") -> Verdict:
+    def take(
+        self, path: Path, *, announced: tuple[str, str] | None = None, study_uid: str = "", asked: bool = False
+    ) -> Verdict:
         """Take an object that lies in a file of its own on the same disk.
 
         Parameters
@@ -154,6 +160,8 @@ class Intake:
             SOP class and instance UID that the sender named beforehand (PS3.7 section 9.1.1).
         study_uid : str, optional
             The study that the sender named beforehand (PS3.18 section 10.5.1).
+        asked : bool
+            Whether this node asked for it: it then goes to `DataFolder.asked_for` and is no study that arrives.
 
         Returns
         -------
@@ -171,10 +179,16 @@ class Intake:
         if reason is not None:
             return self.quarantine(path, reason, found)
         study_key = self.folder.study_key(named)
+        if asked:
+            self._kept(path, self.folder.asked_for(study_key) / self.folder.instance_name(found[1]))
+            self._count("asked")
+            return Verdict(None, study_key, repeated=False, sop_class=found[0], sop_instance=found[1])
         repeated = not self._kept(path, self.folder.incoming(study_key) / self.folder.instance_name(found[1]))
         self._count("repeated" if repeated else "taken")
         if not repeated:
             self._arrived(study_key)
+        elif self._came_again is not None:
+            self._came_again(study_key)
         return Verdict(None, study_key, repeated, *found)
 
     def _looked_at(self, path: Path) -> tuple[Dataset | None, Reason | None]:
@@ -189,9 +203,9 @@ class Intake:
                 with path.open("rb") as file:
                     header = pydicom.dcmread(file, stop_before_pixels=True, specific_tags=list(HEADER))
                     left = path.stat().st_size - file.tell()
-            except UNREADABLE:
+                return header, _fault(header, meta, left)
+            except UNREADABLE:  # some values are only read when they are asked for
                 return None, Reason.UNREADABLE
-            return header, _fault(header, meta, left)
 
     def _kept(self, path: Path, target: Path) -> bool:
         """Move a file into its place; of one instance sent twice, even at the same time, the first stays."""

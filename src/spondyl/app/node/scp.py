@@ -24,7 +24,7 @@ from pynetdicom.sop_class import (  # type: ignore[attr-defined]
 from pynetdicom.transport import ThreadedAssociationServer
 
 from spondyl.app.node.intake import Reason
-from spondyl.app.serve_settings import LOOPBACK, Peer
+from spondyl.app.serve_settings import LOOPBACK, DicomArchive, Peer
 from spondyl.io.dicom import MR_SOP_CLASSES
 
 if TYPE_CHECKING:
@@ -181,14 +181,19 @@ class Node:
             return OUT_OF_RESOURCES
         announced = str(event.request.AffectedSOPClassUID), str(event.request.AffectedSOPInstanceUID)
         try:
-            verdict = self._intake.take(path, announced=announced)
-        except OSError as error:
-            log.error("object not kept", extra={"facts": {"why": type(error).__name__, "errno": error.errno}})
+            verdict = self._intake.take(path, announced=announced, asked=self._is_asked_for(event.request))
+        except Exception as error:  # noqa: BLE001 - a full disk, a database that is away: the sender shall try again
+            log.error("object not kept", extra={"facts": {"why": type(error).__name__}})
             return OUT_OF_RESOURCES
         if verdict.reason is None:
             return SUCCESS
         log.warning("object in quarantine", extra={"facts": {"reason": str(verdict.reason)}})
         return ANSWERS.get(verdict.reason, UNREADABLE)
+
+    def _is_asked_for(self, request: Any) -> bool:
+        """Say whether a store belongs to a move that this node asked for (PS3.7 section 9.1.1.1)."""
+        originator = str(request.MoveOriginatorApplicationEntityTitle or "").strip()
+        return isinstance(self._settings.priors, DicomArchive) and originator == self._settings.ae_title
 
     def _on_available(self, event: Any) -> tuple[int, Any]:
         """Mind a notification that a study's instances are all there (PS3.4 annex R)."""

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING
 
 from spondyl.app.catalog import Catalog, StudyState
 from spondyl.app.data_folder import DataFolder
-from spondyl.app.jobs.ledger import Ledger
-from spondyl.app.jobs.queue import Queue, prepare, study_job
+from spondyl.app.jobs.ledger import DeliveryState, Ledger
+from spondyl.app.jobs.queue import Queue, delivery_job, prepare, study_job
+from spondyl.app.jobs.retry import end_delivery
 from spondyl.app.node.arrivals import Arrivals
 from spondyl.app.node.intake import Intake
 from spondyl.app.node.scp import Node
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
     from prometheus_client import CollectorRegistry
 
+    from spondyl.app.catalog import StudyRow
     from spondyl.app.serve_settings import ServeSettings
 
 TICK_S = 0.1
@@ -35,6 +37,9 @@ RETENTION_S = 3600.0
 
 SCRATCH_KEPT_S = 3600.0
 """A file that is not complete after so long never will be, in s: its sender is gone. Chosen by us."""
+
+GIVEN_UP = ("ERROR", "CANCELLED", "MAX_RECOVERY_ATTEMPTS_EXCEEDED")
+"""States of a job that will not go on by itself, in the words of DBOS."""
 
 log = logging.getLogger("spondyl.node")
 
@@ -64,6 +69,7 @@ class NodeService:
         self.intake = Intake(
             self.folder,
             self.arrivals.note,
+            came_again=self.arrivals.note_again,
             max_object_mib=settings.max_object_mib,
             min_free_mib=settings.min_free_mib,
         )
@@ -156,13 +162,34 @@ class NodeService:
 
     def find_lost(self) -> None:
         """Find studies whose job is gone: hand them over again, or say that they were given up."""
-        for row in self.catalog.list(states=(StudyState.QUEUED, StudyState.ANALYZING)):
+        for row in self.catalog.list(states=(StudyState.QUEUED, StudyState.ANALYZING, StudyState.RETURNING)):
+            if row.state is StudyState.RETURNING:
+                self._find_lost_deliveries(row)
+                continue
             status = self.queue.status(study_job(row.study_key, row.revision))
             if status is None:
                 self.queue.study(row.study_key, row.revision)
-            elif status in ("ERROR", "CANCELLED", "MAX_RECOVERY_ATTEMPTS_EXCEEDED"):
+            elif status in GIVEN_UP:
                 why = "its analysis ended its process again and again; look at its images, then retry it"
                 self.catalog.set_state(row.study_key, StudyState.FAILED, revision=row.revision, error=why)
+
+    def _find_lost_deliveries(self, row: StudyRow) -> None:
+        """Do the same for deliveries; one to a destination that is no more would wait for ever."""
+        named = {destination.name for destination in self.settings.destinations}
+        for delivery in self.ledger.of(row.study_key, row.revision):
+            if delivery.state is not DeliveryState.OPEN:
+                continue
+            status = self.queue.status(delivery_job(delivery))
+            if delivery.destination not in named:
+                why = "no destination of this name is in the settings any more; add it and retry"
+            elif status in GIVEN_UP:
+                why = "the delivery ended its process again and again; retry it"
+            else:
+                if status is None:
+                    self.queue.delivery(delivery)
+                continue
+            which = row.study_key, row.revision, delivery.destination
+            end_delivery(self.catalog, self.ledger, which, error=f"{delivery.destination}: {why}")
 
     def _clean(self) -> None:
         from spondyl.app.monitor.retention import purge_old
