@@ -119,14 +119,11 @@ def worker(
 
 def _opened(chosen: ServeSettings) -> tuple[DataFolder, Catalog, Ledger, Queue]:
     from spondyl.app.catalog import Catalog
-    from spondyl.app.data_folder import DataFolder
+    from spondyl.app.data_folder import DataFolder, expect_node
     from spondyl.app.jobs.ledger import Ledger
     from spondyl.app.jobs.queue import Queue, prepare
-    from spondyl.core import InputError
 
-    if not chosen.data.is_dir():
-        msg = "expected the data folder of a node, the one given does not exist; give it with --data"
-        raise InputError(msg)
+    expect_node(chosen)
     prepare(chosen.database)
     catalog = Catalog(chosen.database)
     return DataFolder(chosen.data), catalog, Ledger(catalog), Queue(chosen.database)

@@ -40,14 +40,17 @@ FromInput = Annotated[bool, typer.Option("--password-stdin", help="Read the pass
 
 
 @contextmanager
-def _database(settings: Path | None, data: Path | None) -> Iterator[sa.Engine]:
+def _database(settings: Path | None, data: Path | None, *, make: bool = False) -> Iterator[sa.Engine]:
     from spondyl.app.catalog import open_database
-    from spondyl.app.data_folder import DataFolder
+    from spondyl.app.data_folder import DataFolder, expect_node
     from spondyl.app.serve_settings import read_serve_settings
     from spondyl.app.web.tables import make_tables
 
     chosen = read_serve_settings(settings, data=data)
-    DataFolder(chosen.data).make()
+    if make:
+        DataFolder(chosen.data).make()
+    else:
+        expect_node(chosen)
     engine = open_database(chosen.database)
     try:
         make_tables(engine)
@@ -95,7 +98,7 @@ def add_user(
     if role not in list(Role) or specialty not in list(Specialty):
         msg = f"--role is one of {', '.join(Role)}; --specialty is one of {', '.join(Specialty)}"
         raise typer.BadParameter(msg)
-    with _database(settings, data) as engine:
+    with _database(settings, data, make=True) as engine:
         Accounts(engine).add(name, _password(from_input=password_stdin), Role(role), Specialty(specialty))
         AuditLog(engine).append(COMMAND_LINE_USER, "user.add", user=name, role=role)
     typer.echo(f"added: {name} ({role})")
