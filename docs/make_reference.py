@@ -25,7 +25,15 @@ from numpydoc.docscrape import ClassDoc
 
 import spondyl
 from spondyl.app.cli import app
-from spondyl.app.serve_settings import DicomDestination, Peer, ServeSettings, Tls, WebDestination
+from spondyl.app.serve_settings import (
+    DicomArchive,
+    DicomDestination,
+    Peer,
+    ServeSettings,
+    Tls,
+    WebArchive,
+    WebDestination,
+)
 from spondyl.io.clinical import form_fields
 from spondyl.io.result import SCHEMA_FILE
 from spondyl.pipeline.settings import Settings
@@ -89,7 +97,9 @@ def node_tables() -> str:
         "`[[peers]]`": Peer,
         "`[[destinations]]` of kind dicom": DicomDestination,
         "`[[destinations]]` of kind dicomweb": WebDestination,
-        "`[dicom_tls]`, `[web_tls]`, `tls` of a destination": Tls,
+        "`[priors]` of kind dicom": DicomArchive,
+        "`[priors]` of kind dicomweb": WebArchive,
+        "`[dicom_tls]`, `[web_tls]`, `tls` of a destination or of `[priors]`": Tls,
     }
     return "\n\n".join(f"### {title}\n\n{_node_table(part)}" for title, part in parts.items())
 

@@ -28,8 +28,8 @@ PLANTED = "PLANTED^NAME"
 """Stands where a patient's name would, and must be found nowhere outside the images themselves."""
 
 
-def write_study(folder: Path, *, seed: int = 0, n_slices: int = SHAPE[0], size: int = 24) -> str:
-    """Write a small MR study and give its StudyInstanceUID."""
+def write_study(folder: Path, *, seed: int = 0, n_slices: int = SHAPE[0], size: int = 24, **header: object) -> str:
+    """Write a small MR study, with what is said of its header, and give its StudyInstanceUID."""
     rng = np.random.default_rng(seed)
     grid = source_grid("sagittal", (n_slices, size, size))
     source = classic_source(grid)
@@ -46,6 +46,8 @@ def write_study(folder: Path, *, seed: int = 0, n_slices: int = SHAPE[0], size: 
         dataset.BitsAllocated = dataset.BitsStored = 16
         dataset.HighBit, dataset.PixelRepresentation, dataset.SamplesPerPixel = 15, 0, 1
         dataset.PhotometricInterpretation = "MONOCHROME2"
+        for keyword, value in header.items():
+            setattr(dataset, keyword, value)
         as_file(dataset).save_as(folder / f"{number:03d}.dcm", enforce_file_format=True)
     return str(uid)
 
@@ -181,6 +183,37 @@ def worker_process(settings, name: str):
     finally:
         process.kill()
         process.join()
+
+
+def fail_or_analyze(study: Path, out: Path, **_: object) -> dict:
+    """Do as `stub_analysis`, but fail of studies of four images with words that name their patient."""
+    if len(list(study.iterdir())) == 4:
+        msg = f"cannot mind {PLANTED}"
+        raise ZeroDivisionError(msg)
+    return stub_analysis(study, out)
+
+
+def logged_node(settings, log: Path) -> None:
+    """Be a node with its web application and a worker, until killed; all that is said goes into a file."""
+    import logging
+
+    import uvicorn
+
+    from spondyl.app.jobs.worker import working
+    from spondyl.app.monitor.logs import log_as_json
+    from spondyl.app.node.service import NodeService
+    from spondyl.app.serve import application_of
+
+    file = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+    for stream in (1, 2):
+        os.dup2(file, stream)
+    log_as_json(logging.DEBUG)
+    service = NodeService(settings)
+    application = application_of(settings)
+    application.state.node = service
+    service.start()
+    with working(settings, fail_or_analyze):
+        uvicorn.Server(uvicorn.Config(application, port=settings.web_port, log_config=None)).run()
 
 
 @contextlib.contextmanager

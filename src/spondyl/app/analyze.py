@@ -35,7 +35,7 @@ from spondyl.socce.step import GIVEN
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from spondyl.core import Case, Sequence
+    from spondyl.core import Case, QualityFlag, Sequence
     from spondyl.io.prior import Relation
     from spondyl.io.study import Study
     from spondyl.models import Network
@@ -46,6 +46,10 @@ PARTS_BEFORE, PARTS_AFTER = ("read", "models"), ("write",)
 
 PART_PRIOR = "prior"
 """The analysis of a prior study, where there is one, just before the steps."""
+
+
+class PriorError(InputError):
+    """The prior study cannot be used; without it, the study may be."""
 
 
 @dataclass(frozen=True)
@@ -66,6 +70,8 @@ class AnalysisOptions:
         An earlier study of the same patient.
     omics : Path or None
         Omics of the patient, in any form that `spondyl.io.omics.read_omics` reads.
+    flags : tuple of QualityFlag
+        What is known beforehand to limit the result.
     """
 
     sequence_files: Mapping[Sequence, Path] = field(default_factory=dict)
@@ -74,6 +80,7 @@ class AnalysisOptions:
     clinical: Path | None = None
     prior: Path | None = None
     omics: Path | None = None
+    flags: tuple[QualityFlag, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -210,7 +217,8 @@ def analyze_study(
             clock.tell(PART_PRIOR, len(PARTS_BEFORE) + 1)
             with clock.part(PART_PRIOR):
                 prior = _prior(study, options, loaded)
-        case = run(study.case.with_(clinical=clinical, omics=omics), options.settings, loaded, clock.tell_step)
+        given = study.case.with_(clinical=clinical, omics=omics).flagged(*options.flags)
+        case = run(given, options.settings, loaded, clock.tell_step)
         if prior is not None:
             with clock.part("response"):
                 related = prior.relation
@@ -236,13 +244,16 @@ def _prior(study: Study, options: AnalysisOptions, networks: Mapping[str, Networ
         read = read_study(Path(options.prior or "."), sequence_files=None)
     except InputError as error:
         msg = f"the prior study cannot be used: {error}"
-        raise InputError(msg) from error
-    related = relation(study, read)
+        raise PriorError(msg) from error
+    try:
+        related = relation(study, read)
+    except InputError as error:
+        raise PriorError(str(error)) from error
     try:
         return _Prior(run(read.case, options.settings, networks, None), related)
     except NoSpineError as error:
         msg = f"the prior study cannot be used: {error}; give a prior study of the spine"
-        raise InputError(msg) from error
+        raise PriorError(msg) from error
 
 
 def _write(

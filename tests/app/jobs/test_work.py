@@ -21,6 +21,7 @@ from node_fakes import (
     write_study,
 )
 from spondyl.app.catalog import StudyState, Urgency
+from spondyl.app.jobs import work
 from spondyl.app.jobs.ledger import DeliveryState
 from spondyl.app.jobs.retry import retry
 from spondyl.app.jobs.worker import working
@@ -175,6 +176,56 @@ def test_late_instances_replace_the_result_and_an_overtaken_one_is_not_sent(stan
         wait_for(lambda: at_rest(service.catalog, 1))
     row = service.catalog.list()[0]
     assert (row.state, row.n_instances) == (StudyState.DONE, 6)
+
+
+def test_a_delivery_that_will_never_end_by_itself_becomes_a_dead_letter(stand, tmp_path):
+    service = stand(destinations=[pacs(free_port())])
+    key = service.folder.study_key("1.2.3")
+    service.catalog.receive(key)
+    service.catalog.set_state(key, StudyState.RETURNING, revision=1)
+    service.ledger.open(key, 1, ["pacs", "gone"])
+    service.find_lost()
+    assert service.queue.status(f"{key}-r1-pacs-t1") == "ENQUEUED"  # nobody had handed it over
+    assert [(d.destination, d.state) for d in service.ledger.in_state(DeliveryState.DEAD)] == [("gone", "dead")]
+    service.queue._client.cancel_workflow(f"{key}-r1-pacs-t1")
+    service.find_lost()
+    row = service.catalog.get(key)
+    assert (row.state, "again and again" in row.error, "no destination" in row.error) == (StudyState.FAILED, True, True)
+
+
+def test_of_two_workers_at_one_study_the_later_revision_stays(stand, tmp_path):
+    """A slow worker that is overtaken must not put its result over that of the later one."""
+    begun, go_on = threading.Event(), threading.Event()
+    seen = []
+
+    def analyze(study, out):
+        seen.append(len(list(study.iterdir())))
+        begun.set()
+        go_on.wait(10)
+        out.mkdir(exist_ok=True)
+        (out / "result.json").write_text(str(seen[-1]))
+        return {}
+
+    service = stand()
+    work.use(work.Bench(service.settings, service.folder, service.catalog, service.ledger, analyze))
+    key = service.folder.study_key("1.2.3")
+    place = service.folder.incoming(key)
+    place.mkdir(parents=True)
+    (place / "0.dcm").touch()
+    service.catalog.receive(key)
+    service.catalog.set_state(key, StudyState.QUEUED, revision=1)
+    ended = {}
+    threads = [threading.Thread(target=lambda n=n: ended.update({n: work.analyze_once(key, n)})) for n in (1, 2)]
+    threads[0].start()
+    begun.wait(10)
+    (place / "1.dcm").touch()
+    service.catalog.receive(key)
+    threads[1].start()
+    go_on.set()
+    for thread in threads:
+        thread.join(20)
+    assert (seen, ended) == ([1, 2], {1: "superseded", 2: "analyzed"})
+    assert (service.folder.result(key) / "result.json").read_text() == "2"
 
 
 def marks(service, key):

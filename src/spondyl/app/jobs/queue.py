@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 APPLICATION = "spondyl"
 """Name under which the jobs are kept."""
 
-PROTOCOL = "1"
+PROTOCOL = "2"
 """Version of the jobs' names and arguments; workers of one version take up jobs that an earlier release left."""
 
 STUDIES, COHORT, NOTICES = "studies", "cohort", "notices"

@@ -55,6 +55,17 @@ def _scores(document: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     return [s for s in scores if isinstance(s, dict)] if isinstance(scores, list) else []
 
 
+def _categories(document: Mapping[str, Any]) -> dict[str, dict[str, int]]:
+    """Count how often each score came to each of its categories."""
+    found: dict[str, dict[str, int]] = {}
+    for score in _scores(document):
+        code, category = str(score.get("code") or ""), str(score.get("category") or "not assessable")
+        if code:
+            counts = found.setdefault(code, {})
+            counts[category] = counts.get(category, 0) + 1
+    return found
+
+
 def _compresses(score: Mapping[str, Any]) -> bool:
     possible = str(score.get("category", "")).split(" or ")
     return score.get("code") == ESCC_CODE and any(grade in CORD_GRADES for grade in possible)
@@ -104,6 +115,7 @@ def numbers(document: Mapping[str, Any]) -> dict[str, Any]:
         "most_malignant": round(max(malignant, default=0.0), 4),
         "n_levels_uncertain": sum(bool(v.get("level_uncertain")) for v in vertebrae),
         "n_flags": len(document.get("quality", [])),
+        "scores": _categories(document),
         "timings_s": dict(document.get("timings_s", {})),
     }
 

@@ -9,19 +9,21 @@ from __future__ import annotations
 import logging
 import shutil
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from dbos import DBOS, SetWorkflowID, StepOptions
 
-from spondyl.app.analyze import AnalysisOptions, analyze_study
+from spondyl.app.analyze import AnalysisOptions, PriorError, analyze_study
 from spondyl.app.catalog import StudyState, now
 from spondyl.app.console import defect_log
+from spondyl.app.data_folder import held
 from spondyl.app.jobs import summary
-from spondyl.app.jobs.ledger import DeliveryState
+from spondyl.app.jobs.prior import flag_of, look_for_prior
 from spondyl.app.jobs.queue import NOTICES, JobError, deliveries_to, delivery_job, study_job
+from spondyl.app.jobs.retry import end_delivery
 from spondyl.app.node.send import send
-from spondyl.core import InputError, ModelError, SettingsError, SpondylError
+from spondyl.core import InputError, ModelError, QualityFlag, SettingsError, SpondylError
 from spondyl.io.dicom import quiet
 
 if TYPE_CHECKING:
@@ -63,14 +65,15 @@ class Bench:
     ledger : Ledger
         What was delivered.
     analyze : callable
-        Takes the folder of a study and of its result, gives the result document.
+        Takes the folder of a study and of its result, gives the result document; if a prior was looked for, also
+        `prior`, the folder of its images, and `flags`.
     """
 
     settings: ServeSettings
     folder: DataFolder
     catalog: Catalog
     ledger: Ledger
-    analyze: Callable[[Path, Path], Mapping[str, Any]]
+    analyze: Callable[..., Mapping[str, Any]]
 
 
 _bench: list[Bench] = []
@@ -98,7 +101,7 @@ def bench() -> Bench:
     return _bench[0]
 
 
-def analyzer(options: AnalysisOptions, networks: Mapping[str, Network]) -> Callable[[Path, Path], Mapping[str, Any]]:
+def analyzer(options: AnalysisOptions, networks: Mapping[str, Network]) -> Callable[..., Mapping[str, Any]]:
     """Give a function that analyzes a study with networks that are loaded already.
 
     Parameters
@@ -114,8 +117,16 @@ def analyzer(options: AnalysisOptions, networks: Mapping[str, Network]) -> Calla
         For a `Bench`.
     """
 
-    def analyze(study: Path, out: Path) -> Mapping[str, Any]:
-        return analyze_study(study, out, options=options, networks=networks).document
+    def analyze(
+        study: Path, out: Path, *, prior: Path | None = None, flags: tuple[QualityFlag, ...] = ()
+    ) -> Mapping[str, Any]:
+        try:
+            chosen = replace(options, prior=prior, flags=flags)
+            return analyze_study(study, out, options=chosen, networks=networks).document
+        except PriorError as error:
+            flag = QualityFlag("prior_not_usable", f"The earlier study from the archive was not compared with: {error}")
+            chosen = replace(options, flags=(*flags, flag))
+            return analyze_study(study, out, options=chosen, networks=networks).document
 
     return analyze
 
@@ -136,6 +147,8 @@ def study(study_key: str, revision: int) -> str:
     str
         How it ended.
     """
+    at = bench()
+    prior = look_for_prior(at.settings, at.folder, at.catalog, study_key, told=_told)
     try:
         retry: StepOptions = {
             "name": "analyze",
@@ -145,9 +158,9 @@ def study(study_key: str, revision: int) -> str:
             "backoff_rate": SLOWER,
             "should_retry": _may_pass,
         }
-        ended = DBOS.run_step(retry, analyze_once, study_key, revision)
+        ended = DBOS.run_step(retry, analyze_once, study_key, revision, prior)
     except Exception as error:  # noqa: BLE001 - whatever it was, the study must not hang
-        ended = DBOS.run_step({"name": "fail"}, give_up, study_key, revision, _told(_cause(error)))
+        ended = DBOS.run_step({"name": "fail"}, give_up, study_key, revision, _told(error))
     if ended == "analyzed":
         for name in DBOS.run_step({"name": "plan"}, plan_deliveries, study_key, revision):
             job = DBOS.run_step({"name": "job"}, _job_of, study_key, revision, name)
@@ -157,7 +170,7 @@ def study(study_key: str, revision: int) -> str:
     return ended
 
 
-def analyze_once(study_key: str, revision: int) -> str:
+def analyze_once(study_key: str, revision: int, prior: tuple[str, str] = ("", "")) -> str:
     """Analyze a study, unless it has gone on meanwhile.
 
     Parameters
@@ -166,6 +179,8 @@ def analyze_once(study_key: str, revision: int) -> str:
         The study.
     revision : int
         The revision that was handed over.
+    prior : tuple of str
+        How the search for a prior ended, and why it failed if it did.
 
     Returns
     -------
@@ -177,6 +192,14 @@ def analyze_once(study_key: str, revision: int) -> str:
     SpondylError
         If trying again may help.
     """
+    place = bench().folder.study(study_key)
+    if not place.is_dir():  # purged meanwhile
+        return "superseded"
+    with held(place / "lock"):  # two workers at one study: one that was taken for dead is not, or images came late
+        return _analyze(study_key, revision, prior)
+
+
+def _analyze(study_key: str, revision: int, prior: tuple[str, str]) -> str:
     at = bench()
     if not at.catalog.set_state(study_key, StudyState.ANALYZING, revision=revision):
         return "superseded"
@@ -185,7 +208,9 @@ def analyze_once(study_key: str, revision: int) -> str:
     started = time.perf_counter()
     try:
         with quiet():
-            document = at.analyze(at.folder.incoming(study_key), at.folder.result(study_key))
+            place = at.folder.prior(study_key)
+            more = {"prior": place if place.is_dir() else None, "flags": flag_of(*prior)} if prior[0] else {}
+            document = at.analyze(at.folder.incoming(study_key), at.folder.result(study_key), **more)
     except InputError as error:
         log.warning("study cannot be used", extra={"facts": {"study": study_key, "why": type(error).__name__}})
         return give_up(study_key, revision, _told(error))
@@ -283,7 +308,7 @@ def deliver(study_key: str, revision: int, destination: str) -> str:
     try:
         DBOS.run_step(retry, send_once, study_key, revision, destination)
     except Exception as fault:  # noqa: BLE001 - a dead letter, whatever it was
-        error = _told(_cause(fault))
+        error = _told(fault)
     ended = DBOS.run_step({"name": "settle"}, settle, study_key, revision, destination, error)
     if ended in ("done", "failed"):
         _tell(study_key, revision)
@@ -338,16 +363,7 @@ def settle(study_key: str, revision: int, destination: str, error: str) -> str:
         ``"open"`` while others are on their way, then ``"done"`` or ``"failed"``.
     """
     at = bench()
-    at.ledger.settle(study_key, revision, destination, error=error)
-    others = at.ledger.of(study_key, revision)
-    if any(d.state is DeliveryState.OPEN for d in others):
-        return "open"
-    dead = [d.error for d in others if d.state is DeliveryState.DEAD]
-    row = at.catalog.get(study_key)
-    known = {} if row is None else dict(row.summary) | {"returned_at": now().timestamp()}
-    state = StudyState.FAILED if dead else StudyState.DONE
-    at.catalog.set_state(study_key, state, revision=revision, error="; ".join(dead), summary=known)
-    return str(state)
+    return end_delivery(at.catalog, at.ledger, (study_key, revision, destination), error=error)
 
 
 def _tell(study_key: str, revision: int) -> None:
@@ -429,14 +445,9 @@ def _may_pass(error: BaseException) -> bool:
     return isinstance(error, SpondylError) and not isinstance(error, InputError | ModelError | SettingsError)
 
 
-def _cause(error: BaseException) -> BaseException:
-    """Find what a step failed of, under the words of the queue."""
-    failures = getattr(error, "errors", None) or [error]
-    return failures[-1]  # type: ignore[no-any-return]
-
-
 def _told(error: BaseException) -> str:
     """Give an error's words for the worklist; of a defect only its kind, and the lines it passed in a log."""
+    error = (getattr(error, "errors", None) or [error])[-1]  # what a step failed of, under the words of the queue
     if isinstance(error, SpondylError):
         return " ".join(str(error).split())
     folder = bench().folder.root / "defects"

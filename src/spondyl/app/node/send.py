@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 import ssl
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pydicom
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from spondyl.app.serve_settings import Destination, Tls, WebDestination
+    from spondyl.app.serve_settings import Destination, Tls, WebArchive, WebDestination
 
 TIMEOUT_S = 60.0
 """How long an archive may be silent, in s. Chosen by us."""
@@ -128,13 +129,15 @@ def _send_by_web(files: Sequence[Path], destination: WebDestination) -> None:
         raise JobError(msg)
 
 
-def web_client(destination: WebDestination) -> tuple[Any, Any]:
+def web_client(destination: WebDestination | WebArchive, *, timeout_s: float = TIMEOUT_S) -> tuple[Any, Any]:
     """Open a DICOMweb client.
 
     Parameters
     ----------
-    destination : WebDestination
+    destination : WebDestination or WebArchive
         The archive.
+    timeout_s : float
+        How long it may be silent, in s; the client by itself would wait for ever.
 
     Returns
     -------
@@ -148,6 +151,7 @@ def web_client(destination: WebDestination) -> tuple[Any, Any]:
 
     logging.getLogger("dicomweb_client").setLevel(logging.CRITICAL)
     session = requests.Session()
+    session.request = partial(session.request, timeout=timeout_s)  # type: ignore[method-assign]
     if destination.username:
         session.auth = (destination.username, destination.password.get_secret_value())
     if destination.authority is not None:
