@@ -8,8 +8,8 @@ import subprocess
 import pydicom
 import pytest
 from pynetdicom import AE
-from pynetdicom.sop_class import MRImageStorage
 
+from dimse_fakes import command, request, unit
 from node_fakes import PLANTED, storescu, tool, wait_for, write_study
 from spondyl.app.data_folder import DataFolder
 from spondyl.app.node.intake import Intake
@@ -33,7 +33,7 @@ class Stand:
 
 @pytest.fixture
 def stand(tmp_path, monkeypatch):
-    monkeypatch.setattr("spondyl.app.node.scp.REQUEST_S", 1.0)
+    monkeypatch.setattr("spondyl.app.node.scp.REQUEST_S", 5.0)
     made = []
 
     def start(**settings):
@@ -122,36 +122,6 @@ def test_tls_takes_who_shows_the_right_certificate_and_nobody_else(stand, study,
     with socket.create_connection(("127.0.0.1", node.port)):  # says nothing, and holds up nobody
         send(files[:1], place, ae_title="SENDER")
     assert server_context(ours).minimum_version.name == "TLSv1_2"
-
-
-def request(called=b"SPONDYL", pdu=16384):
-    """An association request for MR by hand (PS3.8 table 9-11)."""
-    item = lambda kind, content: struct.pack(">BBH", kind, 0, len(content)) + content  # noqa: E731
-    syntax = item(0x30, MRImageStorage.encode()) + item(0x40, b"1.2.840.10008.1.2")
-    user = item(0x51, struct.pack(">I", pdu)) + item(0x52, b"1.2.3.4")
-    items = item(0x10, b"1.2.840.10008.3.1.1.1") + item(0x20, b"\1\0\0\0" + syntax) + item(0x50, user)
-    content = struct.pack(">HH", 1, 0) + called.ljust(16) + b"HOSTILE".ljust(16) + b"\0" * 32 + items
-    return struct.pack(">BBI", 1, 0, len(content)) + content
-
-
-def command(**changes):
-    """A C-STORE request (PS3.7 table 9.3-1) as a data unit."""
-    usual = {"AffectedSOPClassUID": MRImageStorage, "CommandField": 1, "MessageID": 1, "Priority": 0}
-    usual |= {"CommandDataSetType": 0, "AffectedSOPInstanceUID": "1.2.3"}
-    dataset = pydicom.Dataset()
-    with pydicom.config.disable_value_validation():
-        for keyword, value in (usual | changes).items():
-            setattr(dataset, keyword, value)
-        stream = pydicom.filebase.DicomBytesIO()
-        stream.is_little_endian = stream.is_implicit_VR = True
-        pydicom.filewriter.write_dataset(stream, dataset)
-    return unit(stream.getvalue(), 3)
-
-
-def unit(content, control):
-    """A P-DATA-TF unit with one value (PS3.8 table 9-22)."""
-    value = struct.pack(">IBB", len(content) + 2, 1, control) + content
-    return struct.pack(">BBI", 4, 0, len(value)) + value
 
 
 ATTACKS = {

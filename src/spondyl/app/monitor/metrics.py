@@ -130,6 +130,10 @@ def _drift(rows: list[StudyRow]) -> Iterator[Metric]:
     for name, count in _tally(str(row.urgency) for row in rows).items():
         urgencies.add_metric([name], count)
     yield urgencies
+    scores = GaugeMetricFamily("spondyl_scores", "Scores by their category.", labels=["score", "category"])
+    for score, category in sorted({(s, c) for row in rows for s, found in _scores(row).items() for c in found}):
+        scores.add_metric([score, category], sum(_scores(row).get(score, {}).get(category, 0) for row in rows))
+    yield scores
     for name, meaning, field, bounds in WATCHED:
         yield _histogram(name, meaning, [row.summary.get(field) for row in rows], bounds)
 
@@ -137,6 +141,10 @@ def _drift(rows: list[StudyRow]) -> Iterator[Metric]:
 def _between(summary: Mapping[str, Any], start: str, ends: tuple[str, ...]) -> float | None:
     end = next((summary[name] for name in ends if name in summary), None)
     return None if end is None or start not in summary else max(0.0, float(end) - float(summary[start]))
+
+
+def _scores(row: StudyRow) -> Mapping[str, Mapping[str, int]]:
+    return dict(row.summary.get("scores", {}))
 
 
 def _tally(words: Iterable[str]) -> dict[str, int]:
