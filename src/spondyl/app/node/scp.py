@@ -236,8 +236,8 @@ class _Guard:
     """Bounds what one association may send: the size of a unit, and of an object.
 
     The network library reads as many bytes as a unit's header promises, writes an object for as long as it goes on,
-    and its thread dies of a command that makes no sense; a hostile sender would fill memory and disk, and leave threads
-    and files behind.
+    and its threads die of a command that makes no sense and of a unit that comes out of turn; a hostile sender would
+    fill memory and disk, and leave threads, connections and files behind.
     """
 
     def __init__(self, association: Any, max_object_bytes: int) -> None:
@@ -248,6 +248,8 @@ class _Guard:
         self._seen = 0
         self._socket.recv = self.recv
         association.dimse.receive_primitive = self.receive
+        self._act = association.dul.state_machine.do_action
+        association.dul.state_machine.do_action = self.act
 
     def begin(self) -> None:
         self._seen = 0
@@ -268,6 +270,17 @@ class _Guard:
             log.warning("a message makes no sense", extra={"facts": {"kind": type(error).__name__}})
             self.drop()
             self._association.dul.event_queue.put("Evt19")  # an invalid unit: abort (PS3.8 table 9-10)
+
+    def act(self, event: str) -> None:
+        try:
+            self._act(event)
+        except Exception as error:  # noqa: BLE001 - in the library, an event without a rule ends the thread
+            log.warning("a unit came out of turn", extra={"facts": {"kind": type(error).__name__}})
+            self.drop()
+            self._association.is_aborted, self._association.is_established = True, False
+            self._association._kill = True
+            self._association.dul.kill_dul()
+            self._socket.close()
 
     def drop(self) -> None:
         """Remove the file of an object that will not come to its end."""
