@@ -6,9 +6,11 @@ import numpy as np
 import pytest
 
 from spondyl.core import Structure
-from spondyl.lesions.candidates import PARASPINAL_MM, Thresholds, find_candidates, search_region
+from spondyl.lesions.candidates import EVEN_ODDS, PARASPINAL_MM, Thresholds, find_candidates, search_region
+from spondyl.lesions.conspicuity import Conspicuity
 
 SHAPE = (8, 40, 40)
+SPACING_MM = (4.0, 1.0, 1.0)
 ALL = np.ones(SHAPE, bool)
 
 
@@ -19,8 +21,9 @@ def _with(*parts):
     return lesion
 
 
-def _find(lesion, *, extent=0.3, seed=0.6, least=0.0, region=ALL):
-    return find_candidates(lesion, 0 * lesion, region, 4.0, Thresholds(extent, seed, least))
+def _find(lesion, *, extent=0.3, seed=0.6, sure=0.6, least=0.0, region=ALL, seen=None):
+    thresholds = Thresholds(extent, seed, sure, 3.0, 5.0, least)
+    return find_candidates(lesion, 0 * lesion, region, SPACING_MM, thresholds, seen=seen)
 
 
 def test_a_candidate_grows_from_its_seed_to_the_lower_threshold():
@@ -71,3 +74,52 @@ def test_bone_canal_and_what_is_close_are_searched_and_discs_are_not():
 
 def test_without_bone_nothing_is_searched():
     assert not search_region(np.zeros((4, 8, 8), np.uint8), (4.0, 1.0, 1.0)).any()
+
+
+WIDE, BRIGHT = np.s_[2:6, 8:24, 8:24], np.s_[3:5, 12:20, 12:20]
+
+
+def _seen(*parts, series=1, body=ALL):
+    """Contrast of as many series, the parts in the first of them."""
+    contrast = np.zeros((series, *SHAPE), np.float32)
+    for where, value in parts:
+        contrast[(0, *where)] = value
+    return Conspicuity(contrast, body)
+
+
+def test_a_candidate_in_a_body_keeps_what_stands_out():
+    (found,) = _find(_with((WIDE, 0.9)), seen=_seen((BRIGHT, 4.0)))
+    assert found.where.sum() == 2 * 8 * 8
+    assert found.malignant == pytest.approx(0.9)
+
+
+def test_a_candidate_in_a_body_that_does_not_stand_out_is_dropped():
+    assert _find(_with((WIDE, 0.9)), seen=_seen((BRIGHT, 2.9))) == []
+
+
+def test_several_series_are_believed_without_contrast_where_the_network_is_sure():
+    def n(lesion, **how):
+        return len(_find(_with((WIDE, lesion)), sure=0.95, **how))
+
+    assert n(0.96, seen=_seen(series=2)) == 1
+    assert n(0.94, seen=_seen(series=2)) == 0
+    assert n(0.96, seen=_seen(series=1)) == 0
+
+
+def test_outside_bodies_the_network_must_be_sure():
+    none = np.zeros(SHAPE, bool)
+    assert len(_find(_with((WIDE, 0.9)), sure=0.85, seen=_seen((BRIGHT, 9.0), body=none))) == 1
+    assert _find(_with((WIDE, 0.9)), sure=0.95, seen=_seen((BRIGHT, 9.0), body=none)) == []
+
+
+def test_what_stands_out_far_is_told_whatever_the_network_says_with_even_odds():
+    (found,) = _find(_with((BRIGHT, 0.05)), seen=_seen((BRIGHT, 6.0)))
+    assert found.where.sum() == 2 * 8 * 8
+    assert found.malignant == pytest.approx(EVEN_ODDS)
+    assert found.probabilities["normal"] == pytest.approx(1 - EVEN_ODDS)
+    assert _find(_with((BRIGHT, 0.05)), seen=_seen((BRIGHT, 4.9))) == []
+
+
+def test_nothing_is_told_twice():
+    found = _find(_with((WIDE, 0.9)), seen=_seen((BRIGHT, 6.0)))
+    assert len(found) == 1

@@ -17,8 +17,10 @@ LEVELS = {1: "L2", 2: "L3", 3: "L4"}
 BIG, SMALL, EPIDURAL, MUSCLE = (0.0, 0.0, 55.0), (6.0, 2.0, 15.0), (0.0, 23.0, -5.0), (0.0, 42.0, 15.0)
 
 
-SETTINGS = LesionSettings(views=1, threshold=0.35, seed=0.6, seed_t2_alone=0.7, min_volume_mm3=120.0)
-"""Known thresholds, whatever the defaults are."""
+SETTINGS = LesionSettings(
+    views=1, threshold=0.35, seed=0.6, sure=0.6, contrast_sd=0.0, spot_sd=0.0, min_volume_mm3=120.0
+)
+"""Known thresholds, whatever the defaults are, and none that look at the images, which are empty."""
 
 
 def _places(grid=GRID):
@@ -106,7 +108,7 @@ def test_probabilities_sum_to_one_and_uncertainty_is_their_entropy():
 
 @pytest.mark.parametrize(
     ("change", "count"),
-    [({}, 2), ({"seed": 0.8}, 1), ({"min_volume_mm3": 1500.0}, 1), ({"threshold": 0.9, "seed": 0.95}, 0)],
+    [({}, 2), ({"sure": 0.8}, 1), ({"min_volume_mm3": 1500.0}, 1), ({"threshold": 0.9, "sure": 0.95}, 0)],
 )
 def test_thresholds_decide_what_is_reported(change, count):
     case = _found({(BIG, 9): (0.7, 0.2), (SMALL, 6): (0.7, 0.05)}, settings=replace(SETTINGS, **change))
@@ -114,10 +116,26 @@ def test_thresholds_decide_what_is_reported(change, count):
     assert case.labels["lesions"].array.max() == count
 
 
-def test_of_t2_alone_more_is_asked_than_of_other_series():
-    spots = {(BIG, 9): (0.65, 0.0)}
-    counts = [len(_found(spots, case=_case(images=(s,))).lesions) for s in (Sequence.T1, Sequence.T2)]
-    assert counts == [1, 0]
+def _shown(center, radius, *, signal):
+    """The case with noise in its images and a ball of another signal."""
+    rng, case = np.random.default_rng(0), _case()
+    arrays = {k: rng.normal(1, 0.05, GRID.shape) for k in case.images}
+    for array in arrays.values():
+        array[_ball(center, radius)] *= signal
+    return case.with_(images={k: Image(a, GRID, k) for k, a in arrays.items()})
+
+
+def test_by_default_a_candidate_in_a_body_must_stand_out_in_the_image():
+    spots, settings = {(BIG, 9): (0.93, 0.0)}, LesionSettings(views=1)
+    assert len(_found(spots, settings=settings, case=_shown(BIG, 7, signal=0.5)).lesions) == 1
+    assert len(_found(spots, settings=settings, case=_shown(BIG, 7, signal=1.0)).lesions) == 0
+
+
+def test_by_default_what_stands_out_far_is_told_though_the_network_passes_over_it():
+    (lesion,) = _found({}, settings=LesionSettings(views=1), case=_shown(BIG, 7, signal=0.4)).lesions
+    assert lesion.vertebra_instance == 1
+    assert lesion.volume_mm3 == pytest.approx(_volume(7), rel=0.35)
+    assert lesion.probabilities["normal"] == pytest.approx(0.5)
 
 
 def test_the_canal_is_searched_and_soft_tissue_far_from_bone_is_not():

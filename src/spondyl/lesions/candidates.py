@@ -10,9 +10,12 @@ import numpy as np
 from scipy import ndimage
 
 from spondyl.core import Structure
+from spondyl.lesions.conspicuity import compact_spots, standing_out
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+    from spondyl.lesions.conspicuity import Conspicuity
 
 BONE = (Structure.BODY, Structure.CORTEX, Structure.POSTERIOR, Structure.S1, Structure.SACRUM)
 """Structures made of bone."""
@@ -63,15 +66,34 @@ class Thresholds(NamedTuple):
 
     Parameters
     ----------
-    extent, seed : float
-        Probability of any lesion from which a voxel belongs to a candidate, and which it must reach somewhere.
+    extent : float
+        Probability of any lesion from which a voxel belongs to a candidate.
+    seed : float
+        Probability that it must reach somewhere, where it also stands out from normal marrow.
+    sure : float
+        Probability that it must reach somewhere, where nothing says how far it stands out.
+    contrast_sd : float
+        What standing out means: contrast to normal marrow, in standard deviations of that; 0 leaves it to `sure`.
+    spot_sd : float
+        Contrast of what is a candidate by itself; infinite for none.
     min_volume_mm3 : float
         Smallest candidate.
     """
 
     extent: float
     seed: float
+    sure: float
+    contrast_sd: float
+    spot_sd: float
     min_volume_mm3: float
+
+
+SECOND_SD = 4.0
+"""Contrast in a second series, of several, of what is a candidate by itself. Chosen by us."""
+
+EVEN_ODDS = 0.5
+"""Least probability of any lesion told of what stands out far by itself: the network passes over it, the picture does
+not. Chosen by us."""
 
 
 def search_region(structures: NDArray[np.integer], spacing_mm: tuple[float, float, float]) -> NDArray[np.bool_]:
@@ -105,10 +127,12 @@ def find_candidates(
     malignant: NDArray[np.float32],
     benign: NDArray[np.float32],
     region: NDArray[np.bool_],
-    voxel_mm3: float,
+    spacing_mm: tuple[float, float, float],
     thresholds: Thresholds,
+    *,
+    seen: Conspicuity | None = None,
 ) -> list[Candidate]:
-    """Find connected voxels of high probability, grown to where it stays raised.
+    """Find connected voxels of high probability as far as they stand out, and what stands out far by itself.
 
     Parameters
     ----------
@@ -116,33 +140,93 @@ def find_candidates(
         Probabilities.
     region : ndarray of bool
         Where candidates are sought.
-    voxel_mm3 : float
-        Volume of a voxel, in mm³.
+    spacing_mm : tuple of float
+        Voxel size.
     thresholds : Thresholds
         What makes a candidate.
+    seen : Conspicuity, optional
+        How far bodies stand out from normal marrow; without it only `Thresholds.sure` decides.
 
     Returns
     -------
     list of Candidate
         Most suspicious first.
 
+    Notes
+    -----
+    Disease may leave no normal marrow to stand out from. Where several series agree, a candidate as probable as
+    `Thresholds.sure` is therefore left as the network draws it.
+
     References
     ----------
     Canny 1986, A computational approach to edge detection, doi 10.1109/TPAMI.1986.4767851: two thresholds.
     """
-    lesion = np.where(region, malignant + benign, 0)
+    lesion, voxel_mm3 = np.where(region, malignant + benign, 0), float(np.prod(spacing_mm))
     labels, n = cc3d.connected_components(lesion > thresholds.extent, connectivity=18, return_N=True)
-    found = []
+    places = []
     for label, box in enumerate(ndimage.find_objects(labels, n), start=1):
         if box is None:
             continue
         where = labels[box] == label
-        core = where & (lesion[box] > thresholds.seed)
-        if not core.any() or where.sum() * voxel_mm3 < thresholds.min_volume_mm3 or where.sum() < MIN_VOXELS:
-            continue
-        means = float(malignant[box][core].mean()), float(benign[box][core].mean())
-        found.append(Candidate(box, where, *means, float(lesion[box][core].max())))
+        if not _too_small(where, voxel_mm3, thresholds):
+            places += [(box, part) for part in _believed(box, where, lesion[box], thresholds, seen)]
+    found = [
+        _candidate(box, part, malignant, benign, core=thresholds.seed)
+        for box, part in places
+        if not _too_small(part, voxel_mm3, thresholds)
+    ]
+    if seen is not None and np.isfinite(thresholds.spot_sd):
+        taken = np.zeros(lesion.shape, bool)
+        for candidate in found:
+            taken[candidate.box] |= candidate.where
+        limits = {"least_sd": thresholds.spot_sd, "second_sd": SECOND_SD, "least_mm3": thresholds.min_volume_mm3}
+        spots = compact_spots(seen, taken, spacing_mm, **limits)
+        found += [_even(_candidate(box, spot, malignant, benign, core=0.0)) for box, spot in spots]
     return sorted(found, key=lambda c: -c.malignant)
+
+
+def _believed(
+    box: tuple[slice, ...],
+    where: NDArray[np.bool_],
+    lesion: NDArray[np.float32],
+    thresholds: Thresholds,
+    seen: Conspicuity | None,
+) -> list[NDArray[np.bool_]]:
+    """What remains of connected voxels of raised probability."""
+    core, sure = where & (lesion > thresholds.seed), bool((where & (lesion > thresholds.sure)).any())
+    if seen is None or not thresholds.contrast_sd or not seen.mostly_body(box, where):
+        return [where] if sure else []
+    parts = standing_out(box, where, core, seen, least_sd=thresholds.contrast_sd) if core.any() else []
+    return parts or ([where] if sure and len(seen.contrast_sd) > 1 else [])
+
+
+def _candidate(
+    box: tuple[slice, ...],
+    where: NDArray[np.bool_],
+    malignant: NDArray[np.float32],
+    benign: NDArray[np.float32],
+    *,
+    core: float,
+) -> Candidate:
+    inner = ndimage.find_objects(where.astype(np.uint8))[0]
+    box = tuple(slice(b.start + i.start, b.start + i.stop) for b, i in zip(box, inner, strict=True))
+    where, lesion = where[inner], malignant[box] + benign[box]
+    surest = where & (lesion > core)
+    surest = surest if surest.any() else where
+    peak = float(lesion[where].max())
+    return Candidate(box, where, float(malignant[box][surest].mean()), float(benign[box][surest].mean()), peak)
+
+
+def _even(spot: Candidate) -> Candidate:
+    """Give what stands out by itself at least even odds, shared as the network shares its own."""
+    known = spot.malignant + spot.benign
+    share, any_lesion = spot.malignant / known if known > 0 else 0.5, max(known, EVEN_ODDS)
+    raised = share * any_lesion, (1 - share) * any_lesion
+    return spot._replace(malignant=raised[0], benign=raised[1], peak=max(spot.peak, EVEN_ODDS))
+
+
+def _too_small(where: NDArray[np.bool_], voxel_mm3: float, thresholds: Thresholds) -> bool:
+    return bool(where.sum() * voxel_mm3 < thresholds.min_volume_mm3 or where.sum() < MIN_VOXELS)
 
 
 MIN_VOXELS = 3

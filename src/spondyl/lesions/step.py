@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -18,14 +18,17 @@ from spondyl.core import (
     Sequence,
     SettingsError,
     StepRecord,
+    Structure,
 )
 from spondyl.lesions.candidates import Candidate, Thresholds, find_candidates, search_region
 from spondyl.lesions.compartments import Compartment, divide
+from spondyl.lesions.conspicuity import Conspicuity, conspicuity
 from spondyl.lesions.contrast_doubt import contrast_flags
 from spondyl.lesions.measure import longest_diameter_mm
 from spondyl.models.adopted import is_adopted, sequences_for, ways_of
 from spondyl.models.detect import Detection, detect, detect_elsewhere, onto
 from spondyl.models.study import study_of
+from spondyl.models.study_inputs import Slot
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -33,11 +36,14 @@ if TYPE_CHECKING:
     from spondyl.core import Grid, Vertebra
     from spondyl.models import Network
 
-T2_ALONE = frozenset({Sequence.T2})
-"""Marrow looks normal on T2 in half of the lesions, and restless without any."""
-
 SMALL_MM3 = 1000.0
 """Lesions below 1 mL are reported apart: detection below it is unreliable everywhere (Wuts 2025)."""
+
+TOO_DARK = frozenset({Slot.DWI})
+"""Normal marrow has next to no signal there, so that noise decides how far anything stands out; ADC stands for it."""
+
+SUSPICIOUS = 0.3
+"""Probability of any lesion above which marrow does not tell what is normal. Chosen by us."""
 
 MIN_PART_MM3 = 50.0
 """Smallest volume outside bone that is told of. Chosen by us: below it borders of the outlines explain it."""
@@ -47,8 +53,8 @@ MIN_PART_MM3 = 50.0
 class LesionSettings:
     """Settings of the step.
 
-    Seeds were chosen for few false alarms on 19 real lumbar volumes without known disease and for lesions planted into
-    them (benchmarks/planted_lesions.py); they are high because the network is too sure of itself on real images.
+    All were chosen for few false alarms on 19 real lumbar volumes without known disease and for lesions planted into
+    them (benchmarks/planted_lesions.py).
 
     Parameters
     ----------
@@ -57,9 +63,15 @@ class LesionSettings:
     threshold : float
         Probability of any lesion from which a voxel belongs to a candidate.
     seed : float
-        Probability that a candidate must reach somewhere to be reported.
-    seed_t2_alone : float
-        The same where only T2 was given: marrow looks normal on T2 in half of the lesions, and restless without any.
+        Probability that a candidate in a vertebral body must reach somewhere if it stands out from the patient's own
+        marrow.
+    sure : float
+        Probability that a candidate must reach somewhere else, and where nothing can be compared.
+    contrast_sd : float
+        What standing out means: how many standard deviations of normal marrow away from it, in at least one series;
+        see `spondyl.lesions.conspicuity`. With 0 nothing is compared, and `sure` decides everywhere.
+    spot_sd : float
+        The same for what is a candidate whatever the network says; 0 for none.
     min_volume_mm3 : float
         Smallest candidate.
 
@@ -71,15 +83,27 @@ class LesionSettings:
 
     views: int = 2
     threshold: float = 0.4
-    seed: float = 0.985
-    seed_t2_alone: float = 0.985
+    seed: float = 0.9
+    sure: float = 0.985
+    contrast_sd: float = 4.0
+    spot_sd: float = 5.0
     min_volume_mm3: float = 150.0
 
     def __post_init__(self) -> None:
-        levels = (self.threshold, self.seed, self.seed_t2_alone)
-        if self.views not in (1, 2) or not all(0 < p < 1 for p in levels) or self.min_volume_mm3 < 0:
-            msg = "lesions wants views 1 or 2, threshold and seeds between 0 and 1, and min_volume_mm3 of 0 or more"
+        levels = (self.threshold, self.seed, self.sure)
+        least = (self.contrast_sd, self.spot_sd, self.min_volume_mm3)
+        if self.views not in (1, 2) or not all(0 < p < 1 for p in levels) or min(least) < 0:
+            msg = (
+                "lesions wants views 1 or 2, threshold, seed and sure between 0 and 1, and contrast_sd, spot_sd and "
+                "min_volume_mm3 of 0 or more"
+            )
             raise SettingsError(msg)
+
+    @property
+    def thresholds(self) -> Thresholds:
+        """What makes a candidate."""
+        spot_sd, threshold = self.spot_sd or float("inf"), min(self.threshold, self.seed)
+        return Thresholds(threshold, self.seed, self.sure, self.contrast_sd, spot_sd, self.min_volume_mm3)
 
 
 def find_lesions(case: Case, settings: LesionSettings, *, network: Network) -> Case:
@@ -108,12 +132,11 @@ def find_lesions(case: Case, settings: LesionSettings, *, network: Network) -> C
         text = "No series at hand shows marrow in a way the lesion network knows, so no lesions were sought."
         case = case.flagged(QualityFlag("no_lesion_sequence", text))
         return _with_candidates(case, settings, network, (), (np.zeros(grid.shape, np.float32),) * 3)
-    found, sequences = looked
+    found, sequences, series = looked
     region = search_region(structures.array, grid.spacing_mm)
     benign, malignant = (np.where(region, onto(found.probabilities[i], found.grid, grid), 0) for i in (1, 2))
-    seed = settings.seed_t2_alone if set(sequences) <= T2_ALONE else settings.seed
-    thresholds = Thresholds(min(settings.threshold, seed), seed, settings.min_volume_mm3)
-    candidates = find_candidates(malignant, benign, region, grid.voxel_volume_mm3, thresholds)
+    seen = _conspicuity(case, [onto(s, found.grid, grid) for s in series], malignant + benign)
+    candidates = find_candidates(malignant, benign, region, grid.spacing_mm, settings.thresholds, seen=seen)
     used = tuple(s.value for s in sequences)
     lesions = [_lesion(label, c, case, used) for label, c in enumerate(candidates, start=1)]
     doubt = _doubt(found, grid)
@@ -122,18 +145,34 @@ def find_lesions(case: Case, settings: LesionSettings, *, network: Network) -> C
     )
 
 
-Looked = tuple[Detection, tuple[Sequence, ...]]
+class _Look(NamedTuple):
+    """What a network says, of which sequences, and those of its channels in which marrow can be compared."""
+
+    found: Detection
+    sequences: tuple[Sequence, ...]
+    series: list[NDArray[np.float32]]
 
 
-def _looked(case: Case, settings: LesionSettings, network: Network) -> tuple[Looked | None, list[QualityFlag]]:
-    """What the network says, of which sequences, and which of those are doubtful; None where it knows none of them."""
+def _looked(case: Case, settings: LesionSettings, network: Network) -> tuple[_Look | None, list[QualityFlag]]:
+    """Look, and say which sequences are doubtful; None where the network knows none of them."""
     if is_adopted(network.card):
         fits = sequences_for(ways_of(network.card), case.images)
-        return (detect_elsewhere(case, network) if fits else None), []
+        return (_Look(*detect_elsewhere(case, network), []) if fits else None), []
     study = study_of(case, network.card)
     if study is None:
         return None, []
-    return (detect(study, network, views=settings.views), study.sequences), contrast_flags(study)
+    series = [study.channels[list(Slot).index(slot)] for slot in study.slots if slot not in TOO_DARK]
+    return _Look(detect(study, network, views=settings.views), study.sequences, series), contrast_flags(study)
+
+
+def _conspicuity(case: Case, series: list[NDArray[np.float32]], lesion: NDArray[np.float32]) -> Conspicuity | None:
+    """How far bodies stand out from normal marrow; None where no series can be compared."""
+    if not series:
+        return None
+    structures = case.labels["structures"]
+    body = np.isin(structures.array, (Structure.BODY, Structure.S1))
+    instances = case.labels["vertebrae"].array
+    return conspicuity(series, body, instances, lesion > SUSPICIOUS, structures.grid.spacing_mm)
 
 
 def _doubt(found: Detection, grid: Grid) -> NDArray[np.float32]:
@@ -164,8 +203,10 @@ def _with_candidates(
         models={network.name: network.sha256},
         methods=(
             "Lesion candidates were outlined on all suitable series together by "
-            f"{network.card.described}; connected voxels above one threshold count where a higher one is reached, and "
-            "class probabilities are means over the voxels above it."
+            f"{network.card.described}; connected voxels above one threshold count where a higher one is reached, "
+            "those in vertebral bodies as far as they stand out from the patient's own marrow; spots in bodies that "
+            "stand out very far count whatever the network says; class probabilities are means over what it is surest "
+            "of."
         ),
     )
     names = {lesion.label: f"lesion {lesion.label}" for _, lesion in found}
