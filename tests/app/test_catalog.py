@@ -4,6 +4,7 @@ import threading
 from datetime import UTC
 
 import pytest
+import sqlalchemy as sa
 
 from spondyl.app.catalog import Catalog, StudyState, Urgency
 
@@ -70,6 +71,25 @@ def test_a_deleted_study_is_gone_and_can_come_again(catalog):
     catalog.delete(key(2))
     assert catalog.get(key(1)) is None
     assert catalog.receive(key(1)).revision == 1
+
+
+def test_many_processes_may_make_the_tables_at_once(tmp_path):
+    """A node and its workers are started together, by hand or after the machine came up."""
+    faults, barrier = [], threading.Barrier(8)
+
+    def begin():
+        barrier.wait()
+        try:
+            Catalog(f"sqlite:///{tmp_path / 'spondyl.sqlite'}").close()
+        except sa.exc.SQLAlchemyError as error:
+            faults.append(error)
+
+    threads = [threading.Thread(target=begin) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert faults == []
 
 
 def test_many_processes_may_write_at_once(tmp_path):

@@ -21,6 +21,10 @@ BUSY_TIMEOUT_MS = 30_000
 """How long a process waits for another that writes to SQLite, in ms; the same as DBOS has."""
 
 
+TABLES_LOCK = 7_366_511
+"""Number of the lock under which tables are made in PostgreSQL; any that nobody else takes. Chosen by us."""
+
+
 class StudyState(StrEnum):
     """How far a study is."""
 
@@ -150,6 +154,35 @@ def open_database(url: str) -> sa.Engine:
     return engine
 
 
+def hold_tables(connection: sa.Connection) -> None:
+    """Have no other process make tables until this transaction ends; of two at once, the second would fail.
+
+    Parameters
+    ----------
+    connection : Connection
+        In a transaction that has done nothing yet.
+    """
+    if connection.dialect.name == "sqlite":  # its driver begins no transaction before a table is made
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
+    else:
+        connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({TABLES_LOCK})")
+
+
+def create_missing(engine: sa.Engine, tables: sa.MetaData) -> None:
+    """Make tables that are missing.
+
+    Parameters
+    ----------
+    engine : Engine
+        As from `open_database`.
+    tables : MetaData
+        What is wanted.
+    """
+    with engine.begin() as connection:
+        hold_tables(connection)
+        tables.create_all(connection)
+
+
 class Catalog:
     """The studies of a node.
 
@@ -161,7 +194,7 @@ class Catalog:
 
     def __init__(self, url: str) -> None:
         self.engine = open_database(url)
-        metadata.create_all(self.engine)
+        create_missing(self.engine, metadata)
 
     def close(self) -> None:
         """Give all connections back."""

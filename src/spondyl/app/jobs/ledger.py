@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
 
-from spondyl.app.catalog import metadata, now
+from spondyl.app.catalog import create_missing, metadata, now
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -89,7 +89,7 @@ class Ledger:
 
     def __init__(self, catalog: Catalog) -> None:
         self._engine = catalog.engine
-        metadata.create_all(self._engine)
+        create_missing(self._engine, metadata)
 
     def open(self, study_key: str, revision: int, destinations: Iterable[str]) -> None:
         """Note deliveries that are to be made; those noted before stay as they are.

@@ -6,6 +6,7 @@ Jobs are named after what they do, so that handing one over twice does nothing t
 from __future__ import annotations
 
 import logging
+import time
 from typing import TYPE_CHECKING, Any
 
 from spondyl.core import SpondylError
@@ -28,6 +29,10 @@ STUDIES, COHORT, NOTICES = "studies", "cohort", "notices"
 
 POLL_S = 0.2
 """How often a worker looks for work, in s. Chosen by us: little beside an analysis, and little load."""
+
+
+MIGRATION_PAUSE_S = 1.0
+"""Pause before the tables are asked for once more, in s. Chosen by us."""
 
 
 class JobError(SpondylError):
@@ -74,7 +79,11 @@ def prepare(url: str) -> None:
 
     silence_jobs_library()
     try:
-        DBOS.migrate(url)
+        try:
+            DBOS.migrate(url)
+        except Exception:  # noqa: BLE001 - another process makes the tables at this moment
+            time.sleep(MIGRATION_PAUSE_S)
+            DBOS.migrate(url)
     except Exception as error:  # noqa: BLE001 - drivers have errors of their own
         kind = url.partition(":")[0]
         msg = f"the {kind} database cannot be reached ({type(error).__name__}); check database_url and that it runs"

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 
 import sqlalchemy as sa
 
-from spondyl.app.catalog import metadata
+from spondyl.app.catalog import hold_tables, metadata
 
 NAME_LENGTH = 64
 
@@ -148,8 +148,7 @@ def make_tables(engine: sa.Engine) -> None:
     if is_sqlite:
         statements = tuple(_KEEP_SQLITE.format(verb=verb) for verb in ("UPDATE", "DELETE"))
     with engine.begin() as connection:
-        if is_sqlite:  # its driver begins no transaction before a table is made: one wait for the disk, not one a table
-            connection.exec_driver_sql("BEGIN IMMEDIATE")
+        hold_tables(connection)  # and one wait for the disk, not one a table
         metadata.create_all(connection)
         for statement in statements:
             connection.exec_driver_sql(statement)
