@@ -238,13 +238,13 @@ def test_a_killed_worker_comes_back_and_ends_what_it_had_begun(stand, tmp_path):
     service = stand()
     with worker_process(service.settings, "one") as first:
         storescu(service.port, tmp_path / "in")
-        wait_for(lambda: service.catalog.list() and list(service.folder.studies.glob("*/marks/begun-*")))
+        wait_for(lambda: service.catalog.list() and list(service.folder.studies.glob("*/marks/begun-*")), seconds=180)
         first.kill()
         first.join()
         key = service.catalog.list()[0].study_key
         assert service.catalog.get(key).state is StudyState.ANALYZING
         with worker_process(service.settings, "one"):
-            wait_for(lambda: at_rest(service.catalog, 1), seconds=60)
+            wait_for(lambda: at_rest(service.catalog, 1), seconds=180)
     assert marks(service, key) == ["begun", "begun", "ended"]
     assert read_result(service.folder.result(key))["lesions"]
     assert not list(service.folder.study(key).glob(".result*"))
@@ -257,11 +257,11 @@ def test_two_workers_share_a_postgresql_queue_and_one_takes_over_from_a_dead_one
         for number in range(6):
             write_study(tmp_path / "in" / str(number), seed=number)
         with worker_process(service.settings, "one") as first, worker_process(service.settings, "two"):
-            wait_for(lambda: service.ledger.alive() == 2, seconds=60)
+            wait_for(lambda: service.ledger.alive() == 2, seconds=180)
             storescu(service.port, tmp_path / "in")
-            wait_for(lambda: len(list(service.folder.studies.glob("*/marks/begun-*"))) >= 2, seconds=60)
+            wait_for(lambda: len(list(service.folder.studies.glob("*/marks/begun-*"))) >= 2, seconds=180)
             first.kill()
-            wait_for(lambda: at_rest(service.catalog, 6), seconds=90)
+            wait_for(lambda: at_rest(service.catalog, 6), seconds=180)
         ended = [sum(m == "ended" for m in marks(service, row.study_key)) for row in service.catalog.list()]
         assert ended == [1] * 6
         assert service.catalog.counts()[StudyState.DONE] == 6
