@@ -119,8 +119,8 @@ def vertebrae_of(case: Case, truth: Mapping[str, LabelMap], patient: SyntheticPa
         seen = [table[int(n)] for n in np.unique(inside[inside > 0]) if (inside == n).sum() * voxel_mm3 >= 150]
         malignant = any(t.malignant for t in seen)
         hard = not malignant and any(t.kind in HARD_MIMICS for t in seen)
-        probability = v.probabilities.get("malignant")
-        rows.append({"malignant": malignant, "hard": hard, "benign": bool(seen) and not malignant, "p": probability})
+        row = {"malignant": malignant, "hard": hard, "benign": bool(seen) and not malignant}
+        rows.append(row | {"p": v.probabilities.get("malignant"), "probabilities": dict(v.probabilities)})
     return rows
 
 

@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 
 from spondyl.models.confidence import (
+    Scaling,
     conformal_quantiles,
     entropy,
+    fit_scaling,
     fit_temperature,
     group,
     prediction_set,
@@ -75,3 +77,30 @@ def test_what_is_like_nothing_known_has_an_empty_set():
 def test_entropy_runs_from_sure_to_unknown():
     assert entropy([[1.0, 0.0, 0.0]])[0] == pytest.approx(0, abs=1e-9)
     assert entropy([[1 / 3] * 3])[0] == pytest.approx(1)
+
+
+def test_a_scaling_mends_sharpness_and_how_frequent_classes_are(rng, logits):
+    truth = drawn(rng, softmax(logits))
+    shown = softmax(logits / 2 + np.array([0.0, 1.0, -0.5]))
+    found = fit_scaling(shown, truth)
+    assert found.sharpness == pytest.approx(2.0, rel=0.1)
+    np.testing.assert_allclose(found.offsets, (0.0, -2.0, 1.0), atol=0.15)
+    np.testing.assert_allclose(found(shown), softmax(logits), atol=0.03)
+
+
+def test_a_scaling_of_right_probabilities_changes_next_to_nothing(rng, logits):
+    probabilities = softmax(logits)
+    np.testing.assert_allclose(
+        fit_scaling(probabilities, drawn(rng, probabilities))(probabilities), probabilities, atol=0.03
+    )
+
+
+def test_two_scalings_are_one(rng):
+    first, second = Scaling(2.0, (0.0, 1.0, -1.0)), Scaling(0.7, (0.0, -0.3, 0.4))
+    p = rng.dirichlet(np.ones(3), 50)
+    np.testing.assert_allclose(second.after(first)(p), second(first(p)), atol=1e-9)
+
+
+def test_a_class_never_seen_keeps_some_probability(rng):
+    p = rng.dirichlet(np.ones(3) * 4, 200)
+    assert fit_scaling(p, np.zeros(200, int))(p)[:, 2].min() > 0

@@ -11,7 +11,7 @@ from scipy import ndimage
 from spondyl import __version__
 from spondyl.core import SAGITTAL, Case, Image, LabelMap, ModelError, QualityFlag, SettingsError, StepRecord, reorient
 from spondyl.models.classify import classify, scheme_of
-from spondyl.models.confidence import entropy, prediction_set
+from spondyl.models.confidence import Scaling, entropy, prediction_set
 from spondyl.models.crops import CROP_SHAPE, crop_places, lesion_site, vertebra_sites
 from spondyl.models.space import resample
 from spondyl.models.study import study_of
@@ -103,8 +103,8 @@ def classify_findings(
     if not asked.sites:
         return _recorded(case, settings, networks)
     opinions = classify(study, asked.sites, asked.masks, networks)
-    said = [_fields(opinions, row, context, settings) for row in range(len(asked.sites))]
     n = len(case.vertebrae)
+    said = [_fields(opinions, row, context, settings, of_vertebra=row < n) for row in range(len(asked.sites))]
     vertebrae = tuple(replace(v, **fields) for v, fields in zip(case.vertebrae, said[:n], strict=True))
     saliency = _activated(case, asked.sites[n:], opinions.activation[n:], study.grid)
     lesions = [_weighed(x, replace(x, **fields), settings) for x, fields in zip(case.lesions, said[n:], strict=True)]
@@ -112,13 +112,22 @@ def classify_findings(
     return _recorded(_in_order(case, lesions), settings, networks)
 
 
-def _fields(opinions: Opinions, row: int, context: Classifier, settings: ClassifySettings) -> dict[str, Any]:
+def _fields(
+    opinions: Opinions, row: int, context: Classifier, settings: ClassifySettings, *, of_vertebra: bool
+) -> dict[str, Any]:
     """Give what the record holds of one opinion."""
     scheme = scheme_of(context.card)
     classes, subtypes = opinions.classes[row], opinions.subtypes[row]
+    quantiles = _quantiles(context, len(scheme.classes))
+    fitted = context.card.details.get("ensemble", {}).get("vertebrae") if of_vertebra else None
+    if fitted is not None:
+        before = classes
+        classes = Scaling(float(fitted["sharpness"]), tuple(fitted["offsets"]))(before)
+        subtypes = subtypes * (classes / np.maximum(before, 1e-12))[list(scheme.groups)]
+        quantiles = list(fitted["quantiles"])
     names: tuple[str, ...] = ()
     if settings.sets:
-        names = prediction_set(classes, _quantiles(context, len(scheme.classes)), scheme.classes)
+        names = prediction_set(classes, quantiles, scheme.classes)
     return {
         "probabilities": {name: float(classes[scheme.classes.index(name)]) for name in reversed(scheme.classes)},
         "subtype": scheme.subtypes[int(np.argmax(subtypes))],

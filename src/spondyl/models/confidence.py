@@ -5,9 +5,10 @@ What is fitted here is fitted on patients that no network was trained on, and st
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
+from scipy import optimize
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -67,6 +68,96 @@ def fit_temperature(logits: ArrayLike, truth: ArrayLike, groups: Sequence[int] |
     rows, n = np.arange(len(truth)), max(groups) + 1
     likelihood = [np.log(group(softmax(logits, t), groups, n)[rows, truth] + 1e-12).mean() for t in TEMPERATURES]
     return float(TEMPERATURES[int(np.argmax(likelihood))])
+
+
+class Scaling(NamedTuple):
+    """What turns probabilities of some patients into those of others, among whom classes are more or less frequent.
+
+    Parameters
+    ----------
+    sharpness : float
+        Factor on the logarithm of the probabilities: above 1 makes a mean of several networks as sure as it may be.
+    offsets : tuple of float
+        Added to the logarithm of each class; the first is 0.
+    """
+
+    sharpness: float
+    offsets: tuple[float, ...]
+
+    def __call__(self, probabilities: ArrayLike) -> Floats:
+        """Scale probabilities.
+
+        Parameters
+        ----------
+        probabilities : array_like of float, shape (..., n_classes)
+            As they are.
+
+        Returns
+        -------
+        ndarray of float, shape (..., n_classes)
+            Sums to 1 along the last axis.
+        """
+        logs = np.log(np.maximum(np.asarray(probabilities, dtype=np.float64), LEAST_PROBABILITY))
+        return softmax(self.sharpness * logs + np.asarray(self.offsets))
+
+    def after(self, first: Scaling) -> Scaling:
+        """Join two scalings into one.
+
+        Parameters
+        ----------
+        first : Scaling
+            The one that is done before this.
+
+        Returns
+        -------
+        Scaling
+            Both in one step.
+        """
+        offsets = self.sharpness * np.asarray(first.offsets) + np.asarray(self.offsets)
+        return Scaling(self.sharpness * first.sharpness, tuple(float(o) for o in offsets - offsets[0]))
+
+
+LEAST_PROBABILITY = 1e-6
+"""Probabilities are not taken for smaller than this: nobody has that many patients."""
+
+
+def fit_scaling(probabilities: ArrayLike, truth: ArrayLike) -> Scaling:
+    """Find the scaling under which the truth is most likely.
+
+    Parameters
+    ----------
+    probabilities : array_like of float, shape (n, n_classes)
+        Of patients that no network was trained on, as frequent among them as among those that are meant.
+    truth : array_like of int, shape (n,)
+        True classes.
+
+    Returns
+    -------
+    Scaling
+        With a positive sharpness.
+
+    References
+    ----------
+    Guo et al. 2017, On calibration of modern neural networks, arXiv 1706.04599, section 4.2, with one factor for all
+    classes.
+    """
+    probabilities, truth = np.asarray(probabilities, dtype=np.float64), np.asarray(truth, dtype=np.intp)
+    rows = np.arange(len(truth))
+
+    def scaling(x: Floats) -> Scaling:
+        return Scaling(float(np.exp(x[0])), (0.0, *(float(v) for v in x[1:])))
+
+    def loss(x: Floats) -> float:
+        # A weak pull toward no change keeps a class that was never seen from vanishing.
+        likelihood = np.log(scaling(x)(probabilities)[rows, truth] + 1e-12).mean()
+        return float(-likelihood + PULL * (x**2).sum() / max(len(truth), 1))
+
+    start = np.zeros(probabilities.shape[1])
+    return scaling(optimize.minimize(loss, start, method="L-BFGS-B").x)
+
+
+PULL = 0.5
+"""Weight of one observation for no change in `fit_scaling`. Chosen by us."""
 
 
 def group(probabilities: ArrayLike, groups: Sequence[int], n_groups: int) -> Floats:

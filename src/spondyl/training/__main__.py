@@ -62,6 +62,9 @@ def _parser() -> argparse.ArgumentParser:
     one.add_argument("--network")
     for name, kind in (*loop, ("fold", int), ("sites", int)):
         one.add_argument(f"--{name}", type=kind)
+    scaling = parts.add_parser("calibrate", help="fit the probabilities of vertebrae to analyzed patients")
+    scaling.add_argument("rows", type=Path, help="written by benchmarks/synthetic_patients.py --purpose validation")
+    scaling.add_argument("--card", type=Path, required=True, help="card of the context transformer, which is replaced")
     export = parts.add_parser("export", help="write a trained network as ONNX with its card")
     export.add_argument("run", type=Path, help="folder of the training run")
     export.add_argument("--anatomies", type=Path, required=True)
@@ -85,16 +88,8 @@ def main() -> None:
         chosen = {name: v for name, _ in _RECIPE if (v := getattr(arguments, name)) is not None}
         make_all(arguments.work, Recipe(**chosen), start=arguments.start)
         return
-    if arguments.part == "levels":
-        from spondyl.training.levels import train_levels
-
-        train_levels(arguments.folder, arguments.out, count=arguments.count)
-        return
-    if arguments.part == "classifiers":
-        from spondyl.training.classifier_export import make_classifiers
-
-        folders = (arguments.patients, arguments.runs, arguments.out)
-        make_classifiers(*folders, count=arguments.count, steps=arguments.steps)
+    if arguments.part in ("levels", "classifiers", "calibrate"):
+        _fit(arguments)
         return
     if arguments.part == "export" and arguments.of == "lesions":
         from spondyl.training.lesion_export import write_lesion_model
@@ -123,6 +118,24 @@ def _make(arguments: argparse.Namespace) -> None:
     make = make_anatomies if arguments.part == "anatomies" else make_cohort
     seeds = range(arguments.first, arguments.first + arguments.count)
     in_processes(make, arguments.folder, seeds, processes=arguments.processes)
+
+
+def _fit(arguments: argparse.Namespace) -> None:
+    """Learn what comes after the outlines: levels, classes, how sure they are."""
+    if arguments.part == "levels":
+        from spondyl.training.levels import train_levels
+
+        train_levels(arguments.folder, arguments.out, count=arguments.count)
+    elif arguments.part == "classifiers":
+        from spondyl.training.classifier_export import make_classifiers
+
+        folders = (arguments.patients, arguments.runs, arguments.out)
+        make_classifiers(*folders, count=arguments.count, steps=arguments.steps)
+    else:
+        from spondyl.training.calibrate import calibrate_vertebrae
+
+        for name, value in calibrate_vertebrae(arguments.rows, arguments.card).items():
+            logging.info("%s: %.3f", name.replace("_", " "), value)
 
 
 def _train(arguments: argparse.Namespace) -> None:
