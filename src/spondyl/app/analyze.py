@@ -24,6 +24,7 @@ from spondyl.io.report import write_report
 from spondyl.io.result import result_document, write_result
 from spondyl.io.store import OutputFolder
 from spondyl.io.study import read_study
+from spondyl.io.summary import summary_pdf
 from spondyl.io.weights import load_network
 from spondyl.lesions.response import compare
 from spondyl.pipeline.methods import methods_paragraph
@@ -263,7 +264,7 @@ def _write(
     case = study.case
     files: dict[str, str] = {}
     with clock.part("dicom"):
-        written = write_results(case, study.sources, folder / "dicom")
+        written = write_results(case, study.sources, folder / "dicom", summary=summary_pdf(case))
         files |= {Path(name).stem: f"dicom/{name}" for name in written.files}
     if options.nifti:
         with clock.part("nifti"):

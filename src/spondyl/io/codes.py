@@ -75,6 +75,9 @@ PERCENT = Code("%", "UCUM", "Percent")
 CUBIC_MILLIMETER = Code("mm3", "UCUM", "cubic millimeter")
 MILLIMETER = Code("mm", "UCUM", "mm")
 
+IMAGING_REPORT = Code("18748-4", "LN", "Diagnostic imaging report")
+"""LOINC; title of the summary (PS3.16 CID 7020)."""
+
 IMAGING_MEASUREMENTS = Code("126010", "DCM", "Imaging Measurements")
 IMAGE_LIBRARY = Code("111028", "DCM", "Image Library")
 IMAGE_LIBRARY_GROUP = Code("126200", "DCM", "Image Library Group")

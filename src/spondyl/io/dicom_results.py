@@ -10,6 +10,7 @@ from spondyl.io.reference import SourceSeries, reference_series
 from spondyl.io.seg import SegmentationKind, lesion_segmentation, vertebra_segmentation
 from spondyl.io.sr import findings_report
 from spondyl.io.store import save
+from spondyl.io.summary import encapsulated_summary
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -46,7 +47,7 @@ _REASONS = {
 
 
 def result_objects(
-    case: Case, sources: Mapping[str, SourceSeries], *, kind: SegmentationKind = "BINARY"
+    case: Case, sources: Mapping[str, SourceSeries], *, kind: SegmentationKind = "BINARY", summary: bytes = b""
 ) -> dict[str, Dataset | None]:
     """Make the DICOM objects of a case.
 
@@ -58,6 +59,8 @@ def result_objects(
         The series that were read, by SeriesInstanceUID; empty for a study that did not come as DICOM.
     kind : str, optional
         ``"BINARY"`` or ``"LABELMAP"`` segmentations.
+    summary : bytes, optional
+        A PDF to go along as ``summary.dcm``, such as `spondyl.io.summary.summary_pdf` makes.
 
     Returns
     -------
@@ -74,11 +77,18 @@ def result_objects(
     }
     for map_kind in MAPS:
         objects[f"{map_kind.name}.dcm"] = parametric_map(case, reference, map_kind)
+    if summary:
+        objects["summary.dcm"] = encapsulated_summary(summary, reference)
     return objects
 
 
 def write_results(
-    case: Case, sources: Mapping[str, SourceSeries], folder: Path, *, kind: SegmentationKind = "BINARY"
+    case: Case,
+    sources: Mapping[str, SourceSeries],
+    folder: Path,
+    *,
+    kind: SegmentationKind = "BINARY",
+    summary: bytes = b"",
 ) -> WrittenResults:
     """Write the DICOM objects of a case into a folder.
 
@@ -92,6 +102,8 @@ def write_results(
         Made if missing.
     kind : str, optional
         ``"BINARY"`` or ``"LABELMAP"`` segmentations.
+    summary : bytes, optional
+        A PDF to go along as ``summary.dcm``, such as `spondyl.io.summary.summary_pdf` makes.
 
     Returns
     -------
@@ -99,6 +111,6 @@ def write_results(
         The files, and the reason for each that was left out.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    objects = result_objects(case, sources, kind=kind)
+    objects = result_objects(case, sources, kind=kind, summary=summary)
     files = {name: save(dataset, folder / name) for name, dataset in objects.items() if dataset is not None}
     return WrittenResults(files, {name: _REASONS[name] for name, d in objects.items() if d is None})

@@ -111,7 +111,7 @@ class Pictures:
         """
         if self.grid is None:
             return ()
-        view = _column_view(self.grid, self.case.vertebrae)
+        view = column_view(self.grid, self.case.vertebrae)
         panels = self._across_sequences(view, width_px=width_px, scale_cm=5)
         for panel in panels:
             self._draw(panel, names=True)
@@ -127,7 +127,7 @@ class Pictures:
             if np.isfinite(picture).mean() < SHOWN_COVERAGE:
                 continue
             stored = self.store.add(gray(picture, self._windows[image]), view)
-            name = _spoken(image)
+            name = spoken(image)
             about = f"{name}, {view.place}, anterior to the left"
             panels.append(Panel(view, stored, width_px, name, about, scale_cm))
         return tuple(panels)
@@ -187,15 +187,14 @@ class Pictures:
     def _lesion_panels(
         self, lesion: Lesion, labels: LabelMap, mask: NDArray[np.bool_], *, width_px: int
     ) -> tuple[Panel, ...]:
-        areas = reorient(mask, labels.grid.orientation, SAGITTAL).sum(axis=(1, 2))
-        view = sagittal_slice(labels.grid, int(np.argmax(areas)))
-        panels = self._across_sequences(_around(view, labels, lesion), width_px=width_px, scale_cm=2)
+        view = largest_slice(labels.grid, mask)
+        panels = self._across_sequences(around(view, labels, lesion), width_px=width_px, scale_cm=2)
         axial = self._axial(lesion)
         if axial is not None:
             image, sheet = axial
-            view = _around(sheet, labels, lesion)
+            view = around(sheet, labels, lesion)
             stored = self.store.add(gray(sample(image, view), self._windows[image]), view)
-            name = f"{_spoken(image)} axial"
+            name = f"{spoken(image)} axial"
             about = f"{name}, {view.place}, the patient's right on the left"
             panels += (Panel(view, stored, width_px, name, about, 2),)
         for panel in panels:
@@ -233,7 +232,7 @@ class Pictures:
         for index in _montage_slices(grid, self.case.vertebrae):
             view = sagittal_slice(grid, index)
             stored = self.store.add(gray(sample(image, view), self._windows[image]), view, width_px=2 * width_px)
-            panel = Panel(view, stored, width_px, str(index + 1), f"{_spoken(image)}, {view.place}", 0)
+            panel = Panel(view, stored, width_px, str(index + 1), f"{spoken(image)}, {view.place}", 0)
             if "lesions" in self.case.labels:
                 panel.add_outline(sample_labels(self.case.labels["lesions"], view) > 0, "lesion")
             panels.append(panel)
@@ -268,7 +267,19 @@ def level_text(vertebra: Vertebra) -> str:
     return f"{vertebra.level}?" if vertebra.level_uncertain else vertebra.level
 
 
-def _spoken(image: Image) -> str:
+def spoken(image: Image) -> str:
+    """Name the sequence of an image as one says it.
+
+    Parameters
+    ----------
+    image : Image
+        The image.
+
+    Returns
+    -------
+    str
+        Such as ``"T1 post-contrast"``.
+    """
     b_value = image.acquisition.b_value_s_mm2
     name = str(image.sequence).replace("_", " ").replace("DIXON", "Dixon").replace("T1CE", "T1 post-contrast")
     return f"{name} b{b_value:.0f}" if b_value and image.sequence.value == "DWI" else name
@@ -278,7 +289,21 @@ def _is_axial_stack(image: Image) -> bool:
     return image.grid.plane == "axial" and stack_axis(image.grid) is not None
 
 
-def _column_view(grid: Grid, vertebrae: Many[Vertebra]) -> View:
+def column_view(grid: Grid, vertebrae: Many[Vertebra]) -> View:
+    """Lay the sheet on which the whole column is shown.
+
+    Parameters
+    ----------
+    grid : Grid
+        The grid whose planes are followed.
+    vertebrae : sequence of Vertebra
+        What must be on it.
+
+    Returns
+    -------
+    View
+        Sagittal, cropped around the column.
+    """
     view = column_sheet(grid, [v.centroid_lps_mm for v in vertebrae])
     if not vertebrae:
         return view
@@ -296,8 +321,42 @@ def _pixel_of(view: View, point_lps_mm: tuple[float, float, float]) -> tuple[int
     return int(row) * step, int(column) * step
 
 
-def _around(view: View, labels: LabelMap, lesion: Lesion) -> View:
-    """Crop a sheet to a square around a lesion, moved inward at the border of the image."""
+def largest_slice(grid: Grid, mask: NDArray[np.bool_]) -> View:
+    """Lay a sagittal sheet where a mask is largest.
+
+    Parameters
+    ----------
+    grid : Grid
+        Where the voxels are.
+    mask : ndarray of bool, shape of the grid
+        Not empty.
+
+    Returns
+    -------
+    View
+        One slice.
+    """
+    areas = reorient(mask, grid.orientation, SAGITTAL).sum(axis=(1, 2))
+    return sagittal_slice(grid, int(np.argmax(areas)))
+
+
+def around(view: View, labels: LabelMap, lesion: Lesion) -> View:
+    """Crop a sheet to a square around a lesion, moved inward at the border of the image.
+
+    Parameters
+    ----------
+    view : View
+        The sheet.
+    labels : LabelMap
+        All lesions.
+    lesion : Lesion
+        The one in the middle.
+
+    Returns
+    -------
+    View
+        A part of the sheet.
+    """
     shown = sample_labels(labels, view) == lesion.label
     row, column = _pixel_of(view, lesion.centroid_lps_mm)
     extent = 0.0

@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from xml.sax.saxutils import escape
 
+import numpy as np
+
 from spondyl import RESEARCH_USE_ONLY, __version__
 from spondyl.io.page import COLORS, Cells, Heading, Live, Picture, Remarks, Words, draw
 
@@ -50,10 +52,12 @@ SMALLEST_COLUMN_PT = 26.0
 def _fonts() -> None:
     """Register the fonts that matplotlib brings: free, and with all signs of the statistics."""
     import matplotlib as mpl
+    from reportlab import rl_config
     from reportlab.lib.fonts import addMapping
     from reportlab.pdfbase import pdfmetrics
     from reportlab.pdfbase.ttfonts import TTFont
 
+    rl_config.useA85 = 0  # streams as bytes, not as text that is a quarter longer and slow to make
     folder = Path(mpl.get_data_path()) / "fonts" / "ttf"
     for name, file in ((FONT, "DejaVuSans.ttf"), (BOLD, "DejaVuSans-Bold.ttf")):
         pdfmetrics.registerFont(TTFont(name, folder / file))
@@ -165,13 +169,26 @@ def _picture(picture: Picture) -> Any:
     from reportlab.lib.units import mm
     from reportlab.platypus import Image, KeepTogether, Paragraph, Spacer
 
-    stream = streams.BytesIO()
-    draw(picture).savefig(stream, format="png", dpi=DOTS_PER_INCH, facecolor="white", metadata={"Software": None})
-    stream.seek(0)
     share = min(1.0, WIDTH_MM / picture.width_mm)
-    image = Image(stream, picture.width_mm * share * mm, picture.height_mm * share * mm, hAlign="LEFT")
+    image = Image(_drawn(picture), picture.width_mm * share * mm, picture.height_mm * share * mm, hAlign="LEFT")
     caption = [Paragraph(escape(picture.caption), _styles()["quiet"])] if picture.caption else []
     return KeepTogether([Spacer(1, 4), image, *caption])
+
+
+def _drawn(picture: Picture) -> streams.BytesIO:
+    """Draw a picture as PNG, packed lightly: the PDF unpacks and packs it again."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from PIL import Image as Raster
+
+    figure = draw(picture)
+    figure.set_facecolor("white")
+    figure.set_dpi(DOTS_PER_INCH)
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    stream = streams.BytesIO()
+    Raster.fromarray(np.asarray(canvas.buffer_rgba())[..., :3]).save(stream, "PNG", compress_level=1)
+    stream.seek(0)
+    return stream
 
 
 def _table(block: Cells, *, compact: bool) -> list[Any]:
