@@ -8,7 +8,7 @@ DEMO ?= demo
 SHELL := /bin/bash
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check lint coverage docs format clean system-packages
+.PHONY: help demo test check lint coverage docs format clean system-packages ohif
 
 help:
 	@echo "make demo    a synthetic patient, analyzed; prints where the report is"
@@ -20,7 +20,7 @@ help:
 demo: $(VENV)/.runtime
 	@$(BIN)/spondyl demo --out "$(DEMO)"
 
-test: $(VENV)/.development system-packages
+test: $(VENV)/.development system-packages ohif
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
 
 check: lint coverage docs
@@ -67,3 +67,6 @@ $(VENV)/bin/python:
 
 system-packages:
 	@tools/install_system_packages.sh
+
+ohif: $(VENV)/.development
+	@PATH="$$PATH:$(abspath $(BIN))" tools/install_ohif.sh

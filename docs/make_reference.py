@@ -28,6 +28,7 @@ from spondyl.app.cli import app
 from spondyl.app.serve_settings import (
     DicomArchive,
     DicomDestination,
+    Ohif,
     Peer,
     ServeSettings,
     Tls,
@@ -99,6 +100,7 @@ def node_tables() -> str:
         "`[[destinations]]` of kind dicomweb": WebDestination,
         "`[priors]` of kind dicom": DicomArchive,
         "`[priors]` of kind dicomweb": WebArchive,
+        "`[ohif]`": Ohif,
         "`[dicom_tls]`, `[web_tls]`, `tls` of a destination or of `[priors]`": Tls,
     }
     return "\n\n".join(f"### {title}\n\n{_node_table(part)}" for title, part in parts.items())

@@ -30,6 +30,18 @@ PASSWORD = "correct horse battery"  # noqa: S105 - of synthetic users
 CHEAP = PasswordHasher(time_cost=1, memory_cost=64, parallelism=1)
 """Costs of a hash that a test can afford."""
 
+BROWSER_FLAGS = [
+    "--no-sandbox",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--use-angle=swiftshader",
+    "--enable-unsafe-swiftshader",
+]
+"""No calls home, and WebGL in software; without a sandbox, since build machines run as root."""
+
 SEQUENCES = (Sequence.T1, Sequence.T2, Sequence.STIR)
 _TIMES = {
     Sequence.T1: {"echo_time_ms": 11.0, "repetition_time_ms": 560.0},

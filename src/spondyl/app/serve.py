@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from spondyl.app.jobs.worker import run_worker
 
 if TYPE_CHECKING:
+    import uvicorn
     from fastapi import FastAPI
 
     from spondyl.app.serve_settings import ServeSettings
@@ -112,6 +113,83 @@ def application_of(settings: ServeSettings) -> FastAPI:
     return create_app(settings, machine_routers=[router])
 
 
+def web_config(application: Any, settings: ServeSettings, port: int) -> uvicorn.Config:
+    """Say how an application is served over the web.
+
+    Parameters
+    ----------
+    application : ASGI application
+        What is served.
+    settings : ServeSettings
+        Host and certificates.
+    port : int
+        Where.
+
+    Returns
+    -------
+    uvicorn.Config
+        With TLS if the settings have it.
+    """
+    import uvicorn
+
+    tls = settings.web_tls
+    secure: dict[str, Any] = {}
+    if tls is not None:
+        secure = {"ssl_certfile": tls.certificate, "ssl_keyfile": tls.key, "ssl_ca_certs": tls.authority}
+        secure["ssl_cert_reqs"] = ssl.CERT_NONE if tls.authority is None else ssl.CERT_REQUIRED
+    return uvicorn.Config(
+        application,
+        host=settings.web_host,
+        port=port,
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        **secure,
+    )
+
+
+class OhifServer:
+    """The server of OHIF, in a thread beside that of the page.
+
+    Parameters
+    ----------
+    settings : ServeSettings
+        Their part ``ohif`` is set.
+    page : FastAPI
+        The page, whose logins and worklist hold here, too.
+
+    Raises
+    ------
+    SettingsError
+        If the folder does not hold OHIF.
+    """
+
+    def __init__(self, settings: ServeSettings, page: FastAPI) -> None:
+        import uvicorn
+
+        from spondyl.app.web.ohif import create_ohif
+
+        port = settings.ohif.port if settings.ohif is not None else 0
+        self.server = uvicorn.Server(web_config(create_ohif(page.state.services, settings), settings, port))
+        self._thread = threading.Thread(target=self._run, name="spondyl-ohif", daemon=True)
+
+    def start(self) -> None:
+        """Start it."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End it."""
+        self.server.should_exit = True
+        if self._thread.is_alive():
+            self._thread.join(GRACE_S)
+
+    def _run(self) -> None:
+        try:
+            self.server.run()
+        except SystemExit:  # a port that is taken must not end the node
+            log.exception("OHIF is not served; is its port taken?")
+
+
 def serve(settings: ServeSettings) -> None:
     """Serve until told to stop.
 
@@ -135,23 +213,14 @@ def serve(settings: ServeSettings) -> None:
     workers = Workers(settings)
     node.start()
     workers.start()
-    tls = settings.web_tls
-    secure: dict[str, Any] = {}
-    if tls is not None:
-        secure = {"ssl_certfile": tls.certificate, "ssl_keyfile": tls.key, "ssl_ca_certs": tls.authority}
-        secure["ssl_cert_reqs"] = ssl.CERT_NONE if tls.authority is None else ssl.CERT_REQUIRED
-    config = uvicorn.Config(
-        application,
-        host=settings.web_host,
-        port=settings.web_port,
-        log_config=None,
-        access_log=False,
-        server_header=False,
-        **secure,
-    )
+    beside = OhifServer(settings, application) if settings.ohif is not None else None
     try:
-        uvicorn.Server(config).run()
+        if beside is not None:
+            beside.start()
+        uvicorn.Server(web_config(application, settings, settings.web_port)).run()
     finally:
+        if beside is not None:
+            beside.stop()
         workers.stop()
         node.stop()
         log.info("server ended")

@@ -183,6 +183,31 @@ class WebArchive(_Part):
     wait_s: float = Field(default=60.0, gt=0, le=3600)
 
 
+class Ohif(_Part):
+    """The viewer OHIF beside the page, on a port of its own and behind the same login.
+
+    Parameters
+    ----------
+    folder : Path
+        OHIF's prebuilt files.
+    archive : str
+        DICOMweb root of the archive it shows images from, such as ``"http://127.0.0.1:8042/dicom-web"``.
+    username, password : str
+        For HTTP Basic; empty for none.
+    authority : Path, optional
+        PEM file that the archive's certificate must be signed by, if not one the system trusts.
+    port : int
+        Where it listens, on the host of the page.
+    """
+
+    folder: Path
+    archive: str = Field(pattern=r"^https?://")
+    username: str = ""
+    password: SecretStr = SecretStr("")
+    authority: Path | None = None
+    port: Port = 8081
+
+
 Destination = Annotated[DicomDestination | WebDestination, Field(discriminator="kind")]
 
 
@@ -213,6 +238,8 @@ class ServeSettings(BaseSettings):
         Where results go.
     priors : DicomArchive or WebArchive, optional
         Where earlier studies of the same patient are looked for; None compares with none.
+    ohif : Ohif, optional
+        Serve the viewer OHIF beside the page.
     webhooks : tuple of str
         URLs told of each finished study, without identifiers.
     workers : int
@@ -251,6 +278,7 @@ class ServeSettings(BaseSettings):
     quiet_s: float = Field(default=10.0, gt=0, le=3600)
     destinations: tuple[Destination, ...] = ()
     priors: Annotated[DicomArchive | WebArchive, Field(discriminator="kind")] | None = None
+    ohif: Ohif | None = None
     webhooks: tuple[str, ...] = ()
     workers: int = Field(default=1, ge=0, le=256)
     threads: int = Field(default=0, ge=0)

@@ -7,21 +7,9 @@ import time
 import pytest
 import uvicorn
 
-from web_site import PASSWORD, make_site
+from web_site import BROWSER_FLAGS, PASSWORD, make_site
 
 pytestmark = pytest.mark.slow
-
-FLAGS = [
-    "--no-sandbox",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--use-angle=swiftshader",
-    "--enable-unsafe-swiftshader",
-]
-"""No calls home, and WebGL in software; without a sandbox, since build machines run as root."""
 
 SCRIPT = "<script>window.hit=1</script>^<img src=x onerror=window.hit=2>"
 
@@ -32,7 +20,7 @@ def browser():
         pytest.skip("chromium not found: install the Debian package chromium")
     api = pytest.importorskip("playwright.sync_api", reason="playwright not found: pip install playwright")
     with api.sync_playwright() as started:
-        opened = started.chromium.launch(executable_path=shutil.which("chromium"), args=FLAGS)
+        opened = started.chromium.launch(executable_path=shutil.which("chromium"), args=BROWSER_FLAGS)
         yield opened
         opened.close()
 

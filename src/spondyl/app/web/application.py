@@ -62,8 +62,8 @@ class Services:
         Verdicts, feedback and usability.
     reader_studies : ReaderStudies
         Reader studies.
-    secure_cookies : bool
-        Whether cookies travel over TLS only.
+    settings : ServeSettings
+        How the node serves.
     """
 
     accounts: Accounts
@@ -71,7 +71,12 @@ class Services:
     studies: Studies
     opinions: Opinions
     reader_studies: ReaderStudies
-    secure_cookies: bool
+    settings: ServeSettings
+
+    @property
+    def secure_cookies(self) -> bool:
+        """Whether cookies travel over TLS only."""
+        return self.settings.web_tls is not None
 
 
 def create_app(
@@ -119,7 +124,7 @@ def create_app(
         studies=Studies(catalog, folder),
         opinions=Opinions(catalog.engine),
         reader_studies=ReaderStudies(catalog.engine),
-        secure_cookies=settings.web_tls is not None,
+        settings=settings,
     )
     app.state.services = services
     machine_routes = [route for router in machine_routers for route in router.routes]

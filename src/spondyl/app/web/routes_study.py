@@ -6,8 +6,9 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from fastapi import APIRouter, HTTPException, Request
-from fastapi.responses import FileResponse, Response
+from fastapi.responses import FileResponse, RedirectResponse, Response
 
+from spondyl.app.web.ohif import study_address
 from spondyl.app.web.pages import Given, Viewer, render, subtype_words
 from spondyl.app.web.volumes import nifti_file
 
@@ -109,6 +110,7 @@ def study_data(study_key: str, services: Given, session: Viewer) -> dict[str, An
         "may_review": session.user.role.rank > 0,
         "user": session.user.name,
         "specialty": str(session.user.specialty),
+        "ohif": services.settings.ohif is not None,
     }
     if services.studies.has_result(row):
         document, sha256 = services.studies.result(row)
@@ -229,6 +231,34 @@ def report(study_key: str, services: Given, session: Viewer) -> Response:
         raise HTTPException(404, "this study has no report yet")
     services.log.append(session.user.name, "report.view", study_key=study_key)
     return FileResponse(path, media_type="text/html", headers={"Content-Security-Policy": REPORT_POLICY})
+
+
+@router.get("/studies/{study_key}/ohif", response_class=Response)
+def ohif(request: Request, study_key: str, services: Given, session: Viewer) -> Response:
+    """Lead to OHIF, with this study open.
+
+    Parameters
+    ----------
+    request : Request
+        The request.
+    study_key : str
+        Which study.
+    services : Services
+        What routes work with.
+    session : Session
+        Who looks.
+
+    Returns
+    -------
+    Response
+        A redirection to the port of OHIF.
+    """
+    row = open_study(services, session, study_key)
+    if services.settings.ohif is None:
+        raise HTTPException(404, "OHIF is not set up here; the settings of the node have a part ohif for it")
+    incoming = services.studies.folder.incoming(row.study_key)
+    result = services.studies.result_folder(row)
+    return RedirectResponse(study_address(request.base_url, services.settings.ohif, incoming, result), 303)
 
 
 @router.get("/api/studies/{study_key}/dicom/{name}.dcm", response_class=Response)

@@ -60,6 +60,7 @@ function links(data) {
   const objects = Object.keys(data.result.files).filter((n) => data.result.files[n].startsWith("dicom/"));
   document.getElementById("links").replaceChildren(
     el("a", { href: `/studies/${key}/report`, target: "_blank" }, "Report"),
+    ...(data.ohif ? [el("a", { href: `/studies/${key}/ohif`, target: "_blank" }, "Open in OHIF")] : []),
     ...objects.map((n) => el("a", { href: `/api/studies/${key}/dicom/${n}.dcm`, download: "" }, `${n}.dcm`)),
     ...data.priors.map((p) => el("a", { href: `/studies/${p.study_key}` }, `Study of ${dicomDate(p.study_date)}`)));
 }
