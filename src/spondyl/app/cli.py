@@ -17,6 +17,7 @@ from spondyl.app.adopt import adopt
 from spondyl.app.cohort import cohort
 from spondyl.app.console import UNUSABLE, defect_log, error_line, exit_code, shown_progress
 from spondyl.app.evaluate import evaluate
+from spondyl.app.export import export
 from spondyl.app.node_commands import add_commands
 from spondyl.app.page_commands import page
 from spondyl.app.readers import readers
@@ -67,6 +68,7 @@ app.add_typer(page, name="page")
 app.add_typer(readers, name="readers")
 app.add_typer(train, name="train")
 add_commands(app)
+app.command(help="Write a de-identified copy of a study and its results (PS3.15 Basic Profile).")(export)
 
 Threads = Annotated[int, typer.Option("--threads", min=0, help="Processor threads; 0 takes all.")]
 Out = Annotated[

@@ -237,7 +237,7 @@ def stand(tmp_path_factory):
             (draft / "result" / "dicom").mkdir(parents=True)
             uid, center = _study(plane, draft)
             for file in draft.rglob("*.dcm"):
-                put = httpx.post(f"http://127.0.0.1:{http_port}/instances", content=file.read_bytes())
+                put = httpx.post(f"http://127.0.0.1:{http_port}/instances", content=file.read_bytes(), timeout=120)
                 assert put.json()["Status"] == "Success"
             key = services.studies.folder.study_key(uid)
             shutil.copytree(draft, services.studies.folder.study(key))

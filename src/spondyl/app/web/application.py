@@ -16,7 +16,15 @@ from starlette.staticfiles import StaticFiles
 from spondyl import RESEARCH_USE_ONLY, __version__
 from spondyl.app.catalog import Catalog, open_database
 from spondyl.app.data_folder import DataFolder
-from spondyl.app.web import routes_account, routes_admin, routes_reading, routes_review, routes_study, routes_worklist
+from spondyl.app.web import (
+    routes_account,
+    routes_admin,
+    routes_export,
+    routes_reading,
+    routes_review,
+    routes_study,
+    routes_worklist,
+)
 from spondyl.app.web.accounts import Accounts
 from spondyl.app.web.audit import AuditLog
 from spondyl.app.web.guard import Guard
@@ -40,6 +48,7 @@ ROUTERS = (
     routes_account.router,
     routes_worklist.router,
     routes_study.router,
+    routes_export.router,
     routes_review.router,
     routes_reading.router,
     routes_admin.router,

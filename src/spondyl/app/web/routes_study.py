@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from fastapi import APIRouter, HTTPException, Request
 from fastapi.responses import FileResponse, RedirectResponse, Response
 
+from spondyl.app.web.accounts import Role
 from spondyl.app.web.ohif import study_address
 from spondyl.app.web.pages import Given, Viewer, render, subtype_words
 from spondyl.app.web.volumes import nifti_file
@@ -107,6 +108,7 @@ def study_data(study_key: str, services: Given, session: Viewer) -> dict[str, An
         "volumes": dict(view.manifest),
         "result": None,
         "result_sha256": "",
+        "may_export": session.user.role is Role.ADMIN,
         "may_review": session.user.role.rank > 0,
         "user": session.user.name,
         "specialty": str(session.user.specialty),

@@ -62,6 +62,7 @@ function links(data) {
     el("a", { href: `/studies/${key}/report`, target: "_blank" }, "Report"),
     ...(data.ohif ? [el("a", { href: `/studies/${key}/ohif`, target: "_blank" }, "Open in OHIF")] : []),
     ...objects.map((n) => el("a", { href: `/api/studies/${key}/dicom/${n}.dcm`, download: "" }, `${n}.dcm`)),
+    ...(data.may_export ? [el("a", { href: `/api/studies/${key}/deidentified.zip`, download: "", title: "Images and results without the patient (PS3.15 Basic Profile); look at the pictures before they leave" }, "De-identified copy")] : []),
     ...data.priors.map((p) => el("a", { href: `/studies/${p.study_key}` }, `Study of ${dicomDate(p.study_date)}`)));
 }
 
