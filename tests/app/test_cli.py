@@ -2,7 +2,6 @@
 
 import subprocess
 import sys
-import time
 from types import SimpleNamespace
 
 import pytest
@@ -13,7 +12,13 @@ from spondyl import __version__
 from spondyl.app import cli
 from spondyl.core import InputError, NoSpineError, Sequence
 
-HEAVY = ("numpy", "scipy", "pydicom", "openvino", "SimpleITK", "highdicom", "rich", "matplotlib", "pydantic")
+HEAVY = (
+    "numpy", "scipy", "pandas", "sklearn", "anndata", "h5py", "torch", "monai", "openvino", "SimpleITK", "nibabel",
+    "pydicom", "highdicom", "pynetdicom", "dicomanonymizer", "rich", "matplotlib", "reportlab", "PIL", "jinja2",
+    "pydantic", "fastapi", "starlette", "uvicorn", "httpx", "requests", "sqlalchemy", "dbos", "asyncio",
+)  # fmt: skip
+"""What may be imported only once a command needs it, so that help comes at once; benchmarks/files.py takes the time."""
+
 SPONDYL = (sys.executable, "-m", "spondyl.app.cli")
 
 
@@ -30,15 +35,6 @@ def test_help_imports_nothing_heavy():
     )
     imported = {line.split("|")[-1].strip().split(".")[0] for line in run.stderr.splitlines()}
     assert imported.isdisjoint(HEAVY)
-
-
-def test_help_answers_in_half_a_second():
-    def seconds():
-        started = time.perf_counter()
-        subprocess.run([*SPONDYL, "--help"], capture_output=True, check=True)
-        return time.perf_counter() - started
-
-    assert min(seconds() for _ in range(3)) < 0.5
 
 
 @pytest.mark.parametrize("command", ["demo", "analyze", "simulate", "models", "doctor"])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import time
 
 import highdicom as hd
 import numpy as np
@@ -202,14 +201,3 @@ def test_results_of_a_study_that_was_read_point_at_its_files(enhanced, tmp_path)
     assert str(result.PatientName) == "SYNTHETIC^SYN-2"
     ((_, mask), _) = read_segmentation(written.files["lesions.dcm"], on=found.grid)
     np.testing.assert_array_equal(mask.array, case.labels["lesions"].array == 1)
-
-
-@pytest.mark.slow
-def test_a_whole_lumbar_study_is_written_within_seconds(tmp_path):
-    grid = source_grid("sagittal", (20, 320, 320))
-    source = classic_source(grid)
-    case = fake_case(grid, source)
-    write_results(case, {source.series_uid: source}, tmp_path)  # the first call also loads the standard's tables
-    start = time.perf_counter()
-    write_results(case, {source.series_uid: source}, tmp_path)
-    assert time.perf_counter() - start < 3

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import logging
-import time
 import zipfile
 
 import nibabel as nib
@@ -392,13 +391,3 @@ def test_a_label_map_beside_an_image_is_set_aside(tmp_path, rng):
     study = read_study(tmp_path)
     assert len(study.case.images) == 1
     assert "label map" in study.set_aside[0].reason
-
-
-@pytest.mark.slow
-def test_five_series_of_twenty_slices_are_read_in_time(tmp_path, rng):
-    for number in range(5):
-        slices = series("T2", n=20, size=(320, 320), SeriesInstanceUID=f"1.2.3.{number}", SeriesNumber=number)
-        save(slices, tmp_path / str(number), rng)
-    start = time.perf_counter()
-    read_study(tmp_path)
-    assert time.perf_counter() - start < 3.0  # 1.5 s on a quiet machine
