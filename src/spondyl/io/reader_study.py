@@ -370,7 +370,12 @@ def _truths(
     return truth
 
 
-def write_readings(path: Path, readings: Iterable[Reading], truth: Mapping[str, bool]) -> None:
+def write_readings(
+    path: Path,
+    readings: Iterable[Reading],
+    truth: Mapping[str, bool],
+    lesions: Mapping[str, Sequence[str]] | None = None,
+) -> None:
     """Write readings as the review page exports them, with the truth in rows of its own.
 
     Parameters
@@ -381,6 +386,8 @@ def write_readings(path: Path, readings: Iterable[Reading], truth: Mapping[str, 
         The rows.
     truth : mapping of str to bool
         Whether each case is positive.
+    lesions : mapping of str to sequence of str, optional
+        Names of the true lesions of each case.
     """
     rows = list(readings)
     questions = tuple(dict.fromkeys(q for r in rows for q in r.answers))
@@ -388,7 +395,9 @@ def write_readings(path: Path, readings: Iterable[Reading], truth: Mapping[str, 
     writer = csv.writer(stream, lineterminator="\n")
     writer.writerow([*EXPORT_COLUMNS, *questions])
     for case, positive in truth.items():
-        writer.writerow(["truth", "truth", case, "truth", "", int(positive), int(positive), "", *[""] * len(questions)])
+        for finding in ("", *(lesions or {}).get(case, ())):
+            value = 1 if finding else int(positive)
+            writer.writerow(["truth", "truth", case, "truth", finding, value, value, "", *[""] * len(questions)])
     for r in rows:
         numbers = (_written(v) for v in (r.score, r.truth, r.seconds))
         score, said, seconds = numbers

@@ -1,6 +1,7 @@
 """A reader study on the page: blinded, in order, timed, and exported as its analysis takes it."""
 
 import io
+import re
 import zipfile
 from datetime import timedelta
 
@@ -149,6 +150,65 @@ def test_the_export_is_what_the_analysis_takes(site):
     means = {row["modality"]: row["value"] for row in found.to_dict()["result"]["means"]}
     assert means["aided"] == 1.0  # aided, both readers told every case
     assert set(found.standalone) == {"spondyl"}
+
+
+def test_marks_are_held_against_the_true_lesions_and_the_analysis_takes_them_whole(site):
+    center = site.services.studies.result(site.services.studies.get(site.keys[0]))[0]["lesions"][0]["centroid_lps_mm"]
+    x, y, z = center
+    table = "case,lesion,x_lps_mm,y_lps_mm,z_lps_mm,radius_mm\n"
+    table += (
+        f"{site.keys[0]},L3,{x},{y},{z},8\n{site.keys[0]},T12,{x},{y},{z + 90},8\n{site.keys[1]},L3,{x},{y},{z},8\n"
+    )
+    study = _make(site, lesions_csv=table)
+    for name in ("rad", "onc"):
+        client = site.client(name)
+        for _ in range(8):
+            task = site.services.reader_studies.next_task(name)
+            client.get(f"/readings/{task.id}")
+            positive = site.keys.index(task.study_key) < 2
+            hits = [{"point_lps_mm": [x + 2, y, z], "score": s} for s in (50, 70)] if positive else []
+            marks = [*hits, {"point_lps_mm": [x, y, z - 40], "score": 10 + task.position}]
+            said = {"score": 90 if positive else 10, "seconds": 0.5, "marks": marks}
+            assert client.post(f"/api/readings/{task.id}", json=said).status_code == 200
+    archive = zipfile.ZipFile(io.BytesIO(site.client("ada").get(f"/api/reader-studies/{study['id']}.zip").content))
+    read = parse_readings(archive.read("readings.csv").decode())
+    assert sorted(map(len, read.lesions.values())) == [1, 2]
+    rows = [r for r in read.by_role("reader") if r.finding]
+    assert {(r.finding, r.truth) for r in rows} == {("L3", 1.0), ("mark-1", 0.0)}
+    assert {r.score for r in rows if r.truth} == {0.7}  # of two marks on one lesion the higher
+    assert len([r for r in rows if r.truth]) == 2 * 2 * 2
+    assert {(r.finding, r.truth, r.score) for r in read.by_role("standalone") if r.finding and r.truth} == {
+        ("L3", 1.0, 0.82)
+    }
+    found = analyze_readings(read).to_dict()
+    assert any("FROC" in str(result["metric"]) for result in found["further_results"]), found["further_results"]
+
+
+LESION_HEAD = "case,lesion,x_lps_mm,y_lps_mm,z_lps_mm,radius_mm\n"
+
+
+@pytest.mark.parametrize(
+    ("table", "said"),
+    [
+        ("case,lesion\nA,L3\n", "missing: x_lps_mm"),
+        (LESION_HEAD + "nobody,L3,0,0,0,5\n", "row 2 .* names no positive case"),
+        (LESION_HEAD + "{negative},L3,0,0,0,5\n", "row 2 .* names no positive case"),
+        (LESION_HEAD + "{positive},L3,0,0,0,5\n", "1 positive cases have no lesion"),
+        (LESION_HEAD + "{positive},L3,0,0,0,5\n{positive},L3,0,0,0,5\n", "row 3 .* name of its own"),
+        (LESION_HEAD + "{positive},mark-1,0,0,0,5\n", "row 2 .* name of its own"),
+        (LESION_HEAD + "{positive},L3,0,0,zero,5\n", "z_lps_mm must be a number"),
+        (LESION_HEAD + "{positive},L3,0,0,nan,5\n", "z_lps_mm must be a number"),
+        (LESION_HEAD + "{positive},L3,0,0,0,0\n", "radius_mm must be above 0"),
+    ],
+)
+def test_a_table_of_lesions_that_does_not_fit_is_refused(site, table, said):
+    filled = table.format(positive=site.keys[0], negative=site.keys[2])
+    truth = {key: number < 2 for number, key in enumerate(site.keys)}
+    asked = {"name": "never made", "truth": truth, "readers": ["rad"], "lesions_csv": filled}
+    answer = site.client("ada").post("/api/reader-studies", json=asked)
+    assert answer.status_code == 400
+    assert re.search(said, answer.json()["detail"])
+    assert "never made" not in {s["name"] for s in site.services.reader_studies.overview()}
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ as it was designed.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +16,7 @@ import sqlalchemy as sa
 
 from spondyl.app.catalog import now
 from spondyl.app.web.tables import reader_studies, readings, with_zone
+from spondyl.app.web.true_lesions import judged
 from spondyl.core import InputError
 from spondyl.evaluation.reading_order import plan_cases, reading_order
 from spondyl.io.reader_study import Reading
@@ -58,6 +59,8 @@ class Design:
         Least time between sessions.
     question : str
         What readers are asked to score.
+    lesions : mapping of str to sequence of mapping
+        True lesions by study key, as `spondyl.app.web.true_lesions` reads them; empty where only cases have a truth.
     """
 
     name: str
@@ -67,6 +70,7 @@ class Design:
     sequential: bool = False
     washout_days: int = WASHOUT_DAYS
     question: str = "How suspicious is this study of spinal malignancy?"
+    lesions: Mapping[str, Sequence[Mapping[str, Any]]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -162,6 +166,7 @@ class ReaderStudies:
             "sequential": design.sequential,
             "washout_days": 0 if design.sequential else design.washout_days,
             "question": design.question,
+            "lesions": {key: list(found) for key, found in design.lesions.items()},
         }
         with self._engine.begin() as connection:
             try:
@@ -389,8 +394,12 @@ class ReaderStudies:
             return [dict(row) for row in connection.execute(query).mappings()]
 
     def export(
-        self, number: int, *, usability: Mapping[str, Sequence[int]], standalone: Mapping[str, float]
-    ) -> tuple[list[Reading], dict[str, bool]]:
+        self,
+        number: int,
+        *,
+        usability: Mapping[str, Sequence[int]],
+        standalone: Mapping[str, tuple[float, Sequence[Mapping[str, Any]]]],
+    ) -> tuple[list[Reading], dict[str, bool], dict[str, tuple[str, ...]]]:
         """Give a reader study as ``spondyl readers analyze`` takes it.
 
         Parameters
@@ -399,8 +408,8 @@ class ReaderStudies:
             Which.
         usability : mapping of str to sequence of int
             Answers to the System Usability Scale by user name.
-        standalone : mapping of str to float
-            Score of the software from 0 to 1, by study key.
+        standalone : mapping of str to (float, sequence of mapping)
+            The software's own score of a case from 0 to 1 and its marks, by study key.
 
         Returns
         -------
@@ -408,8 +417,11 @@ class ReaderStudies:
             Scores from 0 to 1, under codes of readers and cases.
         truth : dict of str to bool
             By code of the case.
+        lesions : dict of str to tuple of str
+            Names of the true lesions, by code of the case; empty where only cases have a truth.
         """
-        cases = self.get(number)["plan"]["cases"]
+        plan = self.get(number)["plan"]
+        cases, lesions = plan["cases"], plan.get("lesions") or {}
         rows = self.done(number)
         told: set[str] = set()
         found = []
@@ -428,11 +440,23 @@ class ReaderStudies:
                     answers=answers,
                 )
             )
+            if lesions:
+                own = judged(row["marks"], lesions.get(row["study_key"], ()))
+                found += [
+                    Reading(
+                        row["reader"], row["case_code"], row["modality"], score / 100, finding=name, truth=float(true)
+                    )
+                    for name, true, score in own
+                ]
         for case in cases:
             if case["study_key"] in standalone:
-                score = standalone[case["study_key"]]
-                found.append(Reading(STANDALONE, case["code"], STANDALONE, score, role="standalone"))
-        return found, {case["code"]: case["positive"] for case in cases}
+                score, marks = standalone[case["study_key"]]
+                who = {"reader": STANDALONE, "case": case["code"], "modality": STANDALONE, "role": "standalone"}
+                found.append(Reading(**who, score=score))
+                own = judged(marks, lesions.get(case["study_key"], ())) if lesions else []
+                found += [Reading(**who, score=s, finding=name, truth=float(true)) for name, true, s in own]
+        names = {c["code"]: tuple(x["name"] for x in lesions.get(c["study_key"], ())) for c in cases if lesions}
+        return found, {case["code"]: case["positive"] for case in cases}, names
 
 
 def _task(row: dict[str, Any], rows: list[dict[str, Any]]) -> Task:

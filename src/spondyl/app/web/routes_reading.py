@@ -19,6 +19,7 @@ from spondyl.app.web.pages import Admin, Given, Reader, render
 from spondyl.app.web.reading_store import AIDED, WASHOUT_DAYS, Design
 from spondyl.app.web.routes_account import Told
 from spondyl.app.web.routes_study import packed, with_words
+from spondyl.app.web.true_lesions import COLUMNS, LARGEST_BYTES, read_true_lesions
 from spondyl.core import InputError
 from spondyl.io.reader_study import write_readings
 
@@ -53,6 +54,8 @@ class NewReaderStudy(BaseModel):
         Least days between sessions.
     question : str
         What readers are asked.
+    lesions_csv : str
+        Table of the true lesions; empty for none.
     """
 
     name: str = Field(min_length=1, max_length=80)
@@ -62,6 +65,7 @@ class NewReaderStudy(BaseModel):
     sequential: bool = False
     washout_days: int = Field(default=WASHOUT_DAYS, ge=0, le=365)
     question: str = Field(default="How suspicious is this study of spinal malignancy?", min_length=1, max_length=300)
+    lesions_csv: str = Field(default="", max_length=LARGEST_BYTES, description=f"CSV: {', '.join(COLUMNS)}")
 
 
 class Mark(BaseModel):
@@ -173,7 +177,12 @@ def create_reader_study(said: NewReaderStudy, services: Given, session: Admin) -
     if len(set(said.readers)) < len(said.readers) or not all(roles.get(n, Role.VIEWER).rank for n in said.readers):
         msg = "readers are active users with the role reader or admin, each named once"
         raise InputError(msg)
-    number = services.reader_studies.create(Design(**said.model_dump()), session.user.name)
+    names: dict[str, str] = {}
+    for study_key in said.truth:
+        names |= {study_key: study_key, services.studies.get(study_key).case_id: study_key}
+    lesions = read_true_lesions(said.lesions_csv, names, said.truth)
+    design = Design(**said.model_dump(exclude={"lesions_csv"}), lesions=lesions)
+    number = services.reader_studies.create(design, session.user.name)
     services.log.append(session.user.name, "reader_study.create", number=number, n_cases=len(said.truth))
     return Told(message="The reader study was made. Its readers find their first case under Readings.")
 
@@ -231,8 +240,9 @@ def _archive(services: Services, number: int) -> bytes:
     for case in plan["cases"]:
         row = services.studies.catalog.get(case["study_key"])
         if row is not None and services.studies.has_result(row):
-            standalone[case["study_key"]] = suspicion(services.studies.result(row)[0])
-    rows, truth = services.reader_studies.export(number, usability=usability, standalone=standalone)
+            document = services.studies.result(row)[0]
+            standalone[case["study_key"]] = (suspicion(document), own_marks(document))
+    rows, truth, lesions = services.reader_studies.export(number, usability=usability, standalone=standalone)
     marks = [
         {
             "reader": row["reader"],
@@ -246,10 +256,29 @@ def _archive(services: Services, number: int) -> bytes:
     ]
     packed_bytes = io.BytesIO()
     with tempfile.TemporaryDirectory() as folder, zipfile.ZipFile(packed_bytes, "w", zipfile.ZIP_DEFLATED) as archive:
-        write_readings(Path(folder) / "readings.csv", rows, truth)
+        write_readings(Path(folder) / "readings.csv", rows, truth, lesions)
         archive.write(Path(folder) / "readings.csv", "readings.csv")
         archive.writestr("marks.csv", as_csv(marks))
     return packed_bytes.getvalue()
+
+
+def own_marks(document: dict[str, Any]) -> list[dict[str, Any]]:
+    """Give the lesion candidates of the software as marks.
+
+    Parameters
+    ----------
+    document : dict
+        The content of ``result.json``.
+
+    Returns
+    -------
+    list of dict
+        ``point_lps_mm`` and ``score`` from 0 to 1.
+    """
+    return [
+        {"point_lps_mm": found["centroid_lps_mm"], "score": found["probabilities"].get("malignant", 0.0)}
+        for found in document["lesions"]
+    ]
 
 
 def suspicion(document: dict[str, Any]) -> float:

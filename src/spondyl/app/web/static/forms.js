@@ -43,7 +43,7 @@ onSubmit("new-reader-study", async (form, data) => {
   await post("/api/reader-studies", {
     name: data.get("name"), question: data.get("question"), seed: Number(data.get("seed")),
     washout_days: Number(data.get("washout_days")), sequential: data.has("sequential"),
-    readers: data.getAll("readers"), truth,
+    readers: data.getAll("readers"), truth, lesions_csv: await (data.get("lesions")?.text() ?? ""),
   });
   location.assign("/readings");
 });
