@@ -5,7 +5,6 @@ What is outlined, the spine or its lesions, is a `Task`; folds, runs that go on,
 
 from __future__ import annotations
 
-import copy
 import csv
 import json
 import logging
@@ -24,7 +23,7 @@ from spondyl.training.folds import patient_folds
 from spondyl.training.launch import is_main_process
 from spondyl.training.loop import LoopSettings, fit
 from spondyl.training.networks import SpineUNet
-from spondyl.training.partial import keeping_loss, marginal_loss, name_of
+from spondyl.training.partial import annotated_objective, name_of
 from spondyl.training.transfer import freeze, load_weights, unet_sizes
 from spondyl.training.volumes import VolumePatches
 
@@ -336,26 +335,6 @@ def _finished(folder: Path, settings: FinetuneSettings) -> bool:
     return {**done, "folds": 0, "final": True} == {**asdict(settings), "folds": 0, "final": True}
 
 
-def _objective(start: torch.nn.Module | None, keep: float) -> Objective:
-    teacher = None if start is None else copy.deepcopy(start).eval().requires_grad_(requires_grad=False)
-
-    def objective(
-        model: torch.nn.Module, batch: tuple[torch.Tensor, ...], _: int
-    ) -> tuple[torch.Tensor, dict[str, float]]:
-        image, code, target = batch
-        image = image.contiguous(memory_format=torch.channels_last_3d)
-        logits = model(image, code)
-        fitted = marginal_loss(logits, target)
-        if teacher is None:
-            return fitted, {"fit": float(fitted.detach())}
-        with torch.no_grad():
-            known = teacher.to(image.device)(image, code)
-        kept = keeping_loss(logits, known, target)
-        return fitted + keep * kept, {"fit": float(fitted.detach()), "keep": float(kept.detach())}
-
-    return objective
-
-
 @torch.no_grad()
 def probabilities(network: torch.nn.Module, volume: WorkingVolume) -> NDArray[np.float32]:
     """Run a network on a whole volume.
@@ -451,7 +430,7 @@ SPINE_TASK = Task(
     "images",
     new_network,
     VolumePatches,
-    _objective,
+    annotated_objective,
     score_volume,
     write_spine_model,
     _outlined,

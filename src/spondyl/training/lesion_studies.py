@@ -7,13 +7,13 @@ intensity, and sequences are left out at random, so that the network keeps worki
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from scipy import ndimage
 from torch.nn import functional
-from torch.utils.data import IterableDataset, get_worker_info
 
 from spondyl.core import SAGITTAL, InputError, reorient
 from spondyl.models.space import resample
@@ -21,9 +21,10 @@ from spondyl.models.study import inside
 from spondyl.models.study_inputs import QUANTITATIVE, TISSUES, Slot
 from spondyl.training.lesion_synthesis import LESION_SHARE, PATCH_SHAPE, REACH_PIXELS
 from spondyl.training.render import IN_PLANE_MM
+from spondyl.training.volumes import AnnotatedPatches
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Mapping
 
     from numpy.typing import NDArray
 
@@ -177,35 +178,6 @@ def prepare_study(
     return made
 
 
-class StudyPatches(IterableDataset):
-    """An endless stream of patches of annotated studies.
-
-    Parameters
-    ----------
-    studies : sequence of WorkingStudy
-        Where they are drawn from, all alike often.
-    seed, start : int
-        Of the run; `start` is new for every process and every start of a run.
-    """
-
-    def __init__(self, studies: Sequence[WorkingStudy], seed: int, start: int) -> None:
-        self.studies, self.seed, self.start = studies, seed, start
-
-    def __iter__(self) -> Iterator[tuple[torch.Tensor, ...]]:
-        """Yield channels, facts and target of one patch after the other.
-
-        Yields
-        ------
-        tuple of Tensor
-            A training example.
-        """
-        torch.set_num_threads(1)
-        worker = get_worker_info()
-        rng = np.random.default_rng([self.seed, self.start, 0 if worker is None else worker.id])
-        while True:
-            yield draw_study_patch(self.studies[int(rng.integers(len(self.studies)))], rng)
-
-
 def draw_study_patch(study: WorkingStudy, rng: np.random.Generator) -> tuple[torch.Tensor, ...]:
     """Draw one patch.
 
@@ -236,6 +208,10 @@ def draw_study_patch(study: WorkingStudy, rng: np.random.Generator) -> tuple[tor
     target[outside] = UNKNOWN
     channels, facts = _changed(channels, torch.from_numpy(study.facts.copy()), rng)
     return channels, facts, target
+
+
+StudyPatches = partial(AnnotatedPatches, draw=draw_study_patch)
+"""Patches of annotated studies."""
 
 
 def _places(study: WorkingStudy, rng: np.random.Generator) -> torch.Tensor:

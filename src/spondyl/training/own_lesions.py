@@ -5,7 +5,6 @@ What is not known, such as whether an outlined lesion is benign or malignant, is
 
 from __future__ import annotations
 
-import copy
 import logging
 from typing import TYPE_CHECKING, Any
 
@@ -22,7 +21,7 @@ from spondyl.training.lesion_export import write_own_lesion_model
 from spondyl.training.lesion_segmentation import COUNTED_VOXELS, FOUND_SHARE, start_from_spine
 from spondyl.training.lesion_studies import BENIGN, LESION, MALIGNANT, WORDS, StudyPatches, WorkingStudy
 from spondyl.training.networks import LesionUNet
-from spondyl.training.partial import keeping_loss, label_loss, marginal_loss
+from spondyl.training.partial import annotated_objective, label_loss, marginal_loss
 from spondyl.training.transfer import freeze, load_weights, unet_sizes
 
 if TYPE_CHECKING:
@@ -88,23 +87,11 @@ def lesion_objective(start: torch.nn.Module | None, keep: float) -> Objective:
     Objective
         Marginal cross-entropy and Dice of benign, malignant and any lesions.
     """
-    teacher = None if start is None else copy.deepcopy(start).eval().requires_grad_(requires_grad=False)
+    return annotated_objective(start, keep, loss=_outlined)
 
-    def objective(
-        model: torch.nn.Module, batch: tuple[torch.Tensor, ...], _: int
-    ) -> tuple[torch.Tensor, dict[str, float]]:
-        channels, facts, target = batch
-        channels = channels.contiguous(memory_format=torch.channels_last_3d)
-        logits = model(channels, facts)
-        fitted = marginal_loss(logits, target) + 0.5 * label_loss(logits.float().softmax(1), target, LESION)
-        if teacher is None:
-            return fitted, {"fit": float(fitted.detach())}
-        with torch.no_grad():
-            known = teacher.to(channels.device)(channels, facts)
-        kept = keeping_loss(logits, known, target)
-        return fitted + keep * kept, {"fit": float(fitted.detach()), "keep": float(kept.detach())}
 
-    return objective
+def _outlined(logits: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+    return marginal_loss(logits, target) + 0.5 * label_loss(logits.float().softmax(1), target, LESION)
 
 
 @torch.no_grad()

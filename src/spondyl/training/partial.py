@@ -8,6 +8,7 @@ and so cost nothing.
 
 from __future__ import annotations
 
+import copy
 from typing import TYPE_CHECKING
 
 import torch
@@ -17,9 +18,11 @@ from spondyl.core import InputError, Structure
 from spondyl.training.losses import DICE_SMOOTHING_VOXELS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from torch import Tensor
+
+    from spondyl.training.loop import Objective
 
 EVERYTHING = (1 << len(Structure)) - 1
 """Allows every structure: nothing is known."""
@@ -223,3 +226,39 @@ def keeping_loss(logits: Tensor, teacher: Tensor, target: Tensor) -> Tensor:
     share = old.exp()
     gap = torch.where(closed, torch.zeros_like(own), share * (old.masked_fill(closed, 0) - own.masked_fill(closed, 0)))
     return gap.sum(1).mean()
+
+
+def annotated_objective(
+    start: torch.nn.Module | None, keep: float, *, loss: Callable[[Tensor, Tensor], Tensor] = marginal_loss
+) -> Objective:
+    """Give what is minimized on annotated examples.
+
+    Parameters
+    ----------
+    start : Module or None
+        The network at the start, whose answers are kept where outlines leave open what is right.
+    keep : float
+        Weight of keeping them.
+    loss : callable, optional
+        What outlines ask of the logits.
+
+    Returns
+    -------
+    Objective
+        For batches of channels, facts and targets.
+    """
+    teacher = None if start is None else copy.deepcopy(start).eval().requires_grad_(requires_grad=False)
+
+    def objective(model: torch.nn.Module, batch: tuple[Tensor, ...], _: int) -> tuple[Tensor, dict[str, float]]:
+        channels, facts, target = batch
+        channels = channels.contiguous(memory_format=torch.channels_last_3d)
+        logits = model(channels, facts)
+        fitted = loss(logits, target)
+        if teacher is None:
+            return fitted, {"fit": float(fitted.detach())}
+        with torch.no_grad():
+            known = teacher.to(channels.device)(channels, facts)
+        kept = keeping_loss(logits, known, target)
+        return fitted + keep * kept, {"fit": float(fitted.detach()), "keep": float(kept.detach())}
+
+    return objective

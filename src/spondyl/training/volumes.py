@@ -6,7 +6,8 @@ Who reads the files hands in `AnnotatedImage` records; this module knows no file
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -22,7 +23,7 @@ from spondyl.training.partial import ANY_VALUE, EVERYTHING
 from spondyl.training.render import IN_PLANE_MM, PATCH_SHAPE, SLICE_MM, Pose, smooth
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -134,22 +135,31 @@ def _target(values: NDArray, meanings: Mapping[int, int], number: int) -> NDArra
     return target
 
 
-class VolumePatches(IterableDataset):
-    """An endless stream of patches of annotated images, moved, turned, mirrored and changed in intensity.
+class AnnotatedPatches(IterableDataset):
+    """An endless stream of patches of annotated examples.
 
     Parameters
     ----------
-    volumes : sequence of WorkingVolume
+    examples : sequence
         Where they are drawn from, all alike often.
     seed, start : int
         Of the run; `start` is new for every process and every start of a run.
+    draw : callable
+        Draws one patch of an example.
     """
 
-    def __init__(self, volumes: Sequence[WorkingVolume], seed: int, start: int) -> None:
-        self.volumes, self.seed, self.start = volumes, seed, start
+    def __init__(
+        self,
+        examples: Sequence[Any],
+        seed: int,
+        start: int,
+        *,
+        draw: Callable[[Any, np.random.Generator], tuple[torch.Tensor, ...]],
+    ) -> None:
+        self.examples, self.seed, self.start, self.draw = examples, seed, start, draw
 
     def __iter__(self) -> Iterator[tuple[torch.Tensor, ...]]:
-        """Yield image, code and target of one patch after the other.
+        """Yield one patch after the other.
 
         Yields
         ------
@@ -160,7 +170,7 @@ class VolumePatches(IterableDataset):
         worker = get_worker_info()
         rng = np.random.default_rng([self.seed, self.start, 0 if worker is None else worker.id])
         while True:
-            yield draw_patch(self.volumes[int(rng.integers(len(self.volumes)))], rng)
+            yield self.draw(self.examples[int(rng.integers(len(self.examples)))], rng)
 
 
 def draw_patch(volume: WorkingVolume, rng: np.random.Generator) -> tuple[torch.Tensor, ...]:
@@ -194,6 +204,10 @@ def draw_patch(volume: WorkingVolume, rng: np.random.Generator) -> tuple[torch.T
     channels = input_channels(image, (volume.spacing_mm[0], IN_PLANE_MM, IN_PLANE_MM))
     channels[0] = channels[0] * float(np.exp(rng.normal(0, 0.08))) + float(rng.normal(0, 0.05))
     return channels, torch.from_numpy(volume.code), target
+
+
+VolumePatches = partial(AnnotatedPatches, draw=draw_patch)
+"""Patches of annotated images, moved, turned, mirrored and changed in intensity."""
 
 
 def _sample_pose(volume: WorkingVolume, rng: np.random.Generator) -> Pose:
