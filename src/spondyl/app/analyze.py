@@ -17,6 +17,7 @@ import tomli_w
 from spondyl.core import InputError, NoSpineError
 from spondyl.io.clinical import read_clinical
 from spondyl.io.dicom_results import write_results
+from spondyl.io.displayed import write_on_other_series
 from spondyl.io.nifti import write_nifti
 from spondyl.io.omics import read_omics
 from spondyl.io.prior import relation
@@ -266,6 +267,8 @@ def _write(
     with clock.part("dicom"):
         written = write_results(case, study.sources, folder / "dicom", summary=summary_pdf(case))
         files |= {Path(name).stem: f"dicom/{name}" for name in written.files}
+    with clock.part("dicom_series"):
+        files |= {Path(n).stem: f"dicom/{n}" for n in write_on_other_series(case, study.sources, folder / "dicom")}
     if options.nifti:
         with clock.part("nifti"):
             files |= _write_niftis(case, folder)

@@ -107,7 +107,12 @@ def vertebra_segmentation(
 
 
 def lesion_segmentation(
-    case: Case, reference: ReferenceSeries, *, kind: SegmentationKind = "BINARY"
+    case: Case,
+    reference: ReferenceSeries,
+    *,
+    kind: SegmentationKind = "BINARY",
+    series_number: int = LESIONS_SERIES_NUMBER,
+    content: str = "Lesion candidates",
 ) -> hd.seg.Segmentation | None:
     """Give the segmentation of lesion candidates.
 
@@ -119,6 +124,10 @@ def lesion_segmentation(
         The series that the result is drawn on.
     kind : str, optional
         ``"BINARY"`` or ``"LABELMAP"``.
+    series_number : int, optional
+        Of the new series.
+    content : str, optional
+        Its description.
 
     Returns
     -------
@@ -127,7 +136,7 @@ def lesion_segmentation(
     """
     planes = _Planes(reference, kind)
     planes.add(_lesion_segments(case))
-    return planes.write(series_number=LESIONS_SERIES_NUMBER, content="Lesion candidates")
+    return planes.write(series_number=series_number, content=content)
 
 
 def vertebra_tracking_id(vertebra: Vertebra) -> str:

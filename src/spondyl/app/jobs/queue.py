@@ -27,7 +27,7 @@ PROTOCOL = "2"
 STUDIES, COHORT, NOTICES = "studies", "cohort", "notices"
 """Queues; each destination has one of its own beside them."""
 
-POLL_S = 0.2
+POLL_S = 0.1
 """How often a worker looks for work, in s. Chosen by us: little beside an analysis, and little load."""
 
 
