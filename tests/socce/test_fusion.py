@@ -4,6 +4,7 @@ from spondyl.socce.fusion import (
     Shared,
     count_factors,
     factor_evidence,
+    grouped_evidence,
     grouped_means,
     learn_loadings,
     marginal_evidence,
@@ -90,3 +91,15 @@ def test_means_of_groups_are_not_shrunk_to_the_cohort():
     told = grouped_means(h, j, groups, rounds=40)
     assert abs(told[:2000].mean() + 1.5) < 0.15
     assert abs(posterior(h, j)[0][:2000].mean()) < 0.7
+
+
+def test_many_patients_at_once_are_read_as_each_alone():
+    rng = np.random.default_rng(9)
+    c = np.linalg.qr(rng.normal(size=(5, 3)))[0] * 0.8
+    kinds = np.stack([4.0 * np.eye(5), np.diag(rng.uniform(0.5, 3, 5))])
+    precision, mean = kinds[rng.integers(2, size=30)], rng.normal(size=(30, 5))
+    h, j = grouped_evidence(mean, precision, c)
+    for row in range(30):
+        alone = factor_evidence(mean[row], precision[row], c)
+        np.testing.assert_allclose(h[row], alone[0], atol=1e-12)
+        np.testing.assert_allclose(j[row], alone[1], atol=1e-12)

@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 
 from spondyl.socce.subspace import learn_subspace
+from spondyl.socce.views import missing_patterns
 
 
 def table(seed: int, n: int, p: int, k: int = 3):
@@ -43,3 +44,12 @@ def test_fewer_features_say_less():
     assert sizes == sorted(sizes, reverse=True)
     assert sizes[-1] == 0
     np.testing.assert_array_equal(model.evidence(row)[0], 0)
+
+
+def test_rows_that_know_the_same_are_found():
+    values = np.where(np.random.default_rng(5).random((60, 11)) < 0.1, np.nan, 1.0)
+    found = missing_patterns(values)
+    assert sorted(int(r) for _, rows in found for r in rows) == list(range(60))
+    assert len(found) == len({tuple(row) for row in np.isfinite(values)})
+    for known, rows in found:
+        np.testing.assert_array_equal(np.isfinite(values[rows]), np.broadcast_to(known, (len(rows), 11)))

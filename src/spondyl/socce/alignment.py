@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from spondyl.socce.views import missing_patterns
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
@@ -212,9 +214,7 @@ def _shifts(values: Floats, design: Floats, free: Floats, n_scanners: int) -> tu
     both = np.hstack([free, design])
     penalty = np.diag([1e-6] * free.shape[1] + [SHIFT_RIDGE] * design.shape[1])
     shift, residual = np.zeros((design.shape[1], values.shape[1])), np.full_like(values, np.nan)
-    patterns, which = np.unique(np.isfinite(values), axis=1, return_inverse=True)
-    for number in range(patterns.shape[1]):
-        rows, features = patterns[:, number], np.flatnonzero(which.ravel() == number)
+    for rows, features in missing_patterns(values.T):
         used = both[rows]
         if not len(used):
             continue

@@ -22,7 +22,7 @@ from spondyl.socce.erasure import learn_eraser
 from spondyl.socce.fusion import (
     Shared,
     count_factors,
-    factor_evidence,
+    grouped_evidence,
     grouped_means,
     learn_loadings,
     marginal_evidence,
@@ -422,7 +422,7 @@ def _declared(graph: ConfounderGraph, patients: pd.DataFrame) -> Floats:
 
 def _view_evidence(draft: _Draft, loadings: Floats) -> tuple[Floats, Floats]:
     assert draft.shared is not None  # noqa: S101 - for the type checker
-    h, j = factor_evidence(draft.shared.mean, draft.shared.precision, loadings)
+    h, j = grouped_evidence(draft.shared.mean, draft.shared.precision, loadings)
     h[~draft.present], j[~draft.present] = 0.0, 0.0
     return h, j
 

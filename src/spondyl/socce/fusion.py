@@ -57,13 +57,15 @@ class Shared(NamedTuple):
     present: NDArray[np.bool_]
 
 
-def cross_covariance(views: Sequence[Shared]) -> tuple[Floats, list[slice]]:
+def cross_covariance(views: Sequence[Shared], unshrink: Sequence[Floats] | None = None) -> tuple[Floats, list[slice]]:
     """Give the covariance between the scores of all pairs of modalities.
 
     Parameters
     ----------
     views : sequence of Shared
         The modalities.
+    unshrink : sequence of ndarray of float, optional
+        Of `unshrinking`, where it is known already.
 
     Returns
     -------
@@ -75,7 +77,7 @@ def cross_covariance(views: Sequence[Shared]) -> tuple[Floats, list[slice]]:
     ends = np.cumsum([0, *(v.mean.shape[1] for v in views)])
     parts = [slice(int(a), int(b)) for a, b in itertools.pairwise(ends)]
     matrix = np.zeros((ends[-1], ends[-1]))
-    unshrink = [_unshrinking(v) for v in views]
+    unshrink = [unshrinking(v) for v in views] if unshrink is None else unshrink
     for i, a in enumerate(views):
         for j in range(i):
             b = views[j]
@@ -88,8 +90,19 @@ def cross_covariance(views: Sequence[Shared]) -> tuple[Floats, list[slice]]:
     return matrix, parts
 
 
-def _unshrinking(view: Shared) -> Floats:
-    """Inverse of how far posterior means are shrunk on average."""
+def unshrinking(view: Shared) -> Floats:
+    """Give the inverse of how far posterior means are shrunk on average.
+
+    Parameters
+    ----------
+    view : Shared
+        A modality.
+
+    Returns
+    -------
+    ndarray of float, shape (k, k)
+        What a mean is multiplied with.
+    """
     k = view.mean.shape[1]
     if not view.present.any():
         return np.eye(k)
@@ -114,7 +127,8 @@ def count_factors(views: Sequence[Shared], most: int, seed: int) -> int:
     int
         At least one: eigenvalues of `cross_covariance` above those with patients exchanged (Horn 1965).
     """
-    matrix, _ = cross_covariance(views)
+    unshrink = [unshrinking(v) for v in views]
+    matrix, _ = cross_covariance(views, unshrink)
     observed = np.linalg.eigvalsh(matrix)[::-1]
     rng = np.random.default_rng([seed, 11])
     largest = []
@@ -125,7 +139,7 @@ def count_factors(views: Sequence[Shared], most: int, seed: int) -> int:
             mean = v.mean.copy()
             mean[rows] = mean[rng.permutation(rows)]
             mixed.append(Shared(mean, v.precision, v.present))
-        largest.append(np.linalg.eigvalsh(cross_covariance(mixed)[0])[-1])
+        largest.append(np.linalg.eigvalsh(cross_covariance(mixed, unshrink)[0])[-1])
     return int(np.clip((observed > np.quantile(largest, QUANTILE)).sum(), 1, most))
 
 
@@ -216,6 +230,38 @@ def factor_evidence(mean: Floats, precision: Floats, loadings: Floats) -> tuple[
     h = ((loadings.T @ own) @ middle @ pull[..., None])[..., 0]
     j = loadings.T @ inner @ loadings
     return h, (j + np.swapaxes(j, -1, -2)) / 2
+
+
+def grouped_evidence(mean: Floats, precision: Floats, loadings: Floats) -> tuple[Floats, Floats]:
+    """Do the same for many patients, of whom most share their precision with others who know the same features.
+
+    Parameters
+    ----------
+    mean : ndarray of float, shape (n, k)
+        Posterior means of the scores.
+    precision : ndarray of float, shape (n, k, k)
+        Precision of the evidence on the scores.
+    loadings : ndarray of float, shape (k, d)
+        Of the modality.
+
+    Returns
+    -------
+    h : ndarray of float, shape (n, d)
+        Precision times mean.
+    j : ndarray of float, shape (n, d, d)
+        Precision of the evidence on the factors.
+    """
+    groups: dict[bytes, list[int]] = {}
+    for row, own in enumerate(precision):
+        groups.setdefault(own.tobytes(), []).append(row)
+    d = loadings.shape[1]
+    h, j = np.empty((len(mean), d)), np.empty((len(mean), d, d))
+    for rows in groups.values():
+        shared = precision[rows[0]]
+        # What the evidence makes of each score alone; the means of all who share it go through at once.
+        each, j[rows] = factor_evidence(np.eye(len(loadings)), shared[None], loadings)
+        h[rows] = mean[rows] @ each
+    return h, j
 
 
 def posterior(h: Floats, j: Floats, prior_mean: Floats | float = 0.0) -> tuple[Floats, Floats]:

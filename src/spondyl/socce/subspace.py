@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
+from spondyl.socce.views import missing_patterns
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -87,9 +89,7 @@ class Subspace:
         """
         k = self.n_scores
         mean, precision = np.empty((len(values), k)), np.empty((len(values), k, k))
-        patterns, which = np.unique(np.isfinite(values), axis=0, return_inverse=True)
-        for number, known in enumerate(patterns):
-            rows = np.flatnonzero(which.ravel() == number)
+        for known, rows in missing_patterns(values):
             a = self.loadings[known]
             precision[rows] = a.T @ a / self.noise
             gain = np.linalg.solve(np.eye(k) + a.T @ a / self.noise, a.T / self.noise)

@@ -36,6 +36,10 @@ are more probable."""
 MOST_TOKENS = 10
 """Largest number of tokens that is tried. Chosen by us: a reader must be able to keep them in mind."""
 
+MOST_COUNTED = 2000
+"""Patients from whom the number of tokens is told; more are sampled. Chosen by us, for time: the tokens themselves are
+learned from all."""
+
 PRIOR_STRENGTH = 4.0
 """Patients, beside one for each coordinate, that the pooled covariance is worth in a token's own. Chosen by us."""
 
@@ -227,8 +231,9 @@ def choose_codebook(h: Floats, j: Floats, n_tokens: int | str, seed: int) -> tup
     most = max(1, min(MOST_TOKENS, len(h) // (5 * (d + 1))))
     tried = range(1, most + 1) if n_tokens == "auto" else [min(int(n_tokens), len(h))]
     criterion = {}
+    rows = np.sort(np.random.default_rng([seed, 15]).permutation(len(h))[:MOST_COUNTED])
     for k in tried:
-        _, likelihood = learn_codebook(h, j, k, seed, one_shape=True)
-        criterion[k] = -2 * likelihood + np.log(len(h)) * (k * (1 + d) - 1 + d * (d + 1) / 2)
+        _, likelihood = learn_codebook(h[rows], j[rows], k, seed, one_shape=True)
+        criterion[k] = -2 * likelihood + np.log(len(rows)) * (k * (1 + d) - 1 + d * (d + 1) / 2)
     best = min(criterion, key=lambda k: criterion[k])
     return learn_codebook(h, j, best, seed)[0], criterion
