@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from spondyl.core.radiomics import features
 from spondyl.evaluation.calibration import expected_calibration_error
 from spondyl.evaluation.roc import roc_areas
-from spondyl.lesions.radiomics import features
 from spondyl.models.confidence import group, softmax
 from spondyl.models.crops import CROP_SPACING_MM
 from spondyl.models.study_inputs import Slot

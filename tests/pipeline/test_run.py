@@ -81,7 +81,7 @@ def test_progress_is_told_before_each_step():
 
 
 def test_the_road_has_two_steps_that_must_succeed_and_six_that_may_fail():
-    needed, optional = ["harmonize", "localize"], ["lesions", "classify", "scores", "socce", "align", "risk"]
+    needed, optional = ["harmonize", "localize"], ["lesions", "classify", "scores", "align", "socce", "risk"]
     assert [(s.name, s.optional) for s in STEPS] == [*((n, False) for n in needed), *((n, True) for n in optional)]
 
 

@@ -204,7 +204,8 @@ def lesion_table(documents: Mapping[str, Mapping[str, Any]]) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        With the key and case of its study; measurements with their unit in the name of the column.
+        With the key and case of its study; measurements with their unit in the name of the column; imaging features
+        under their names.
     """
     rows = []
     for key, document in documents.items():
@@ -216,7 +217,8 @@ def lesion_table(documents: Mapping[str, Mapping[str, Any]]) -> pd.DataFrame:
                 for m in lesion.get("measurements", [])
                 if m.get("value") is not None
             }
-            rows.append({"key": key, "case_id": document["case_id"], **plain, **classes, **measured})
+            look = {name: float(v) for name, v in (lesion.get("features") or {}).items() if v is not None}
+            rows.append({"key": key, "case_id": document["case_id"], **plain, **classes, **measured, **look})
     return pd.DataFrame(rows)
 
 

@@ -199,6 +199,8 @@ class Lesion:
     prediction_set : tuple of str
         Those of the three classes that cannot be ruled out at the promised error rate, most probable first. Any number
         but one means indeterminate, if a subtype was judged.
+    features : mapping of str to float
+        How it looks, by feature name as in a cohort's imaging table; what could not be measured is left out.
     """
 
     label: int
@@ -216,9 +218,10 @@ class Lesion:
     subtype: str | None = None
     subtype_probabilities: Mapping[str, float] = field(default_factory=dict)
     prediction_set: tuple[str, ...] = ()
+    features: Mapping[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        for name in ("probabilities", "subtype_probabilities"):
+        for name in ("probabilities", "subtype_probabilities", "features"):
             object.__setattr__(self, name, MappingProxyType(dict(getattr(self, name))))
 
 

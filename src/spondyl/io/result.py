@@ -182,6 +182,7 @@ def _lesion(lesion: Lesion) -> dict[str, Any]:
         "sequences_used": list(lesion.sequences_used),
         "measurements": [_measurement(m) for m in lesion.measurements],
         "compartment": lesion.compartment,
+        "features": dict(lesion.features),
         **_opinion(lesion),
     }
 

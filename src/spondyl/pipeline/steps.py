@@ -166,8 +166,8 @@ STEPS: tuple[StepEntry, ...] = (
         optional=True,
     ),
     StepEntry("scores", score_findings, optional=True),
-    StepEntry("socce", embed_case, optional=True),
     StepEntry("align", align, optional=True),
+    StepEntry("socce", embed_case, optional=True),
     StepEntry("risk", assess_risk, optional=True),
 )
 """The steps in their order."""

@@ -1,14 +1,14 @@
-"""Sixth step of the road: place the patient by image and omics among a reference cohort, where omics are given."""
+"""Seventh step of the road: measure how lesions look; with omics, place the patient among a reference cohort."""
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from spondyl import __version__
 from spondyl.core import QualityFlag, StepRecord
 from spondyl.core.omics import PatientOmics
-from spondyl.socce.imaging import lead_lesion, lesion_features
+from spondyl.socce.imaging import is_aligned, lead_lesion, lesion_features
 
 if TYPE_CHECKING:
     from spondyl.core import Case
@@ -38,28 +38,30 @@ class SocceSettings:
 
 
 def embed_case(case: Case, settings: SocceSettings) -> Case:
-    """Place a case.
+    """Measure the lesions of a case, and place it.
 
     Parameters
     ----------
     case : Case
-        Analyzed, with the patient's omics under `GIVEN` if there are any.
+        Analyzed and aligned, with the patient's omics under `GIVEN` if there are any.
     settings : SocceSettings
         Which reference.
 
     Returns
     -------
     Case
-        With ``summary``, ``socce`` and the map's points in `omics`; as it was but for the history without omics.
+        With the features of each lesion; with omics, ``summary``, ``socce`` and the map's points in `omics`.
 
     Raises
     ------
     ModelError
         If the reference is missing or damaged.
     """
+    case = case.with_(lesions=tuple(replace(own, features=lesion_features(case, own)) for own in case.lesions))
     given = case.omics.get(GIVEN)
     if not isinstance(given, PatientOmics):
-        record = StepRecord("socce", __version__, asdict(settings), methods="No omics were given.")
+        text = f"{_measured(case)}No omics were given."
+        record = StepRecord("socce", __version__, asdict(settings), methods=text)
         return case.with_(history=(*case.history, record))
     from spondyl.socce.patient import feature_rows, placed, summary
     from spondyl.socce.reference import load_reference, map_points
@@ -67,7 +69,7 @@ def embed_case(case: Case, settings: SocceSettings) -> Case:
     reference = load_reference(settings.reference)
     rows, notes = feature_rows(given, reference.model)
     lesion = lead_lesion(case)
-    features = {} if lesion is None else lesion_features(case, lesion)
+    features = {} if lesion is None else dict(lesion.features)
     if features:
         rows["imaging"] = features
     found = placed(reference.model, rows, _scanner(case) if settings.reference else {})
@@ -78,6 +80,7 @@ def embed_case(case: Case, settings: SocceSettings) -> Case:
         | {
             "lesion": None if lesion is None else lesion.label,
             "imaging_features": features,
+            "imaging_scale": "aligned" if is_aligned(case) else "as acquired",
             "notes": list(notes),
             "reference": {**reference.card, "sha256": reference.sha256},
         },
@@ -89,13 +92,21 @@ def embed_case(case: Case, settings: SocceSettings) -> Case:
         asdict(settings),
         models={"socce reference": reference.sha256},
         methods=(
-            f"The patient was placed by {', '.join(found['modalities']) or 'nothing'} among a reference cohort "
-            f"({reference.card['data']}) with a product of experts over shared factors, and given the most probable of "
-            f"{len(reference.model.codebook_.weights)} lesion tokens; signature scores are ranks within the sample."
+            f"{_measured(case)}The patient was placed by {', '.join(found['modalities']) or 'nothing'} among a "
+            f"reference cohort ({reference.card['data']}) with a product of experts over shared factors, and given the "
+            f"most probable of {len(reference.model.codebook_.weights)} lesion tokens; signature scores are ranks "
+            "within the sample."
         ),
     )
     case = case.with_(omics=omics, history=(*case.history, record))
     return case if settings.reference else case.flagged(SYNTHETIC_REFERENCE)
+
+
+def _measured(case: Case) -> str:
+    if not case.lesions:
+        return ""
+    where = "on the common scale" if is_aligned(case) else "on the images as acquired"
+    return f"Lesions were measured {where} by features of the Image Biomarker Standardisation Initiative. "
 
 
 def _scanner(case: Case) -> dict[str, object]:

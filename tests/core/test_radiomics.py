@@ -5,7 +5,15 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from spondyl.lesions.radiomics import co_occurrence, features, first_order, shape, texture
+from spondyl.core.radiomics import (
+    co_occurrence,
+    directions_in_slices,
+    features,
+    first_order,
+    gray_levels,
+    shape,
+    texture,
+)
 
 # The digital phantom of the IBSI reference manual (arXiv 1612.07003v11, section 5.1 and figure 5.1), slices in order;
 # voxels of 0 lie outside the region of interest.
@@ -42,6 +50,16 @@ def test_textures_of_the_digital_phantom():
     assert found["inverse_difference"] == pytest.approx(0.688, abs=0.001)
     assert found["correlation"] == pytest.approx(0.183, abs=0.001)
     assert found["cluster_shade"] == pytest.approx(17.4, abs=0.1)
+
+
+def test_textures_inside_slices_of_the_digital_phantom():
+    levels = gray_levels(PHANTOM.astype(float), ROI, 6)
+    found = texture(co_occurrence(levels, ROI, 6, directions=directions_in_slices(0)))
+    # Reference values of the manual for co-occurrence features inside slices, merged (ZW7Z).
+    assert found["contrast"] == pytest.approx(5.29, abs=0.01)
+    assert found["joint_entropy"] == pytest.approx(2.61, abs=0.01)
+    assert found["angular_second_moment"] == pytest.approx(0.277, abs=0.001)
+    assert found["correlation"] == pytest.approx(0.182, abs=0.001)
 
 
 def test_the_shape_of_the_digital_phantom():

@@ -24,7 +24,7 @@ RANGE = (-1.5, 2.5)
 """Values of channels that the gray levels span, so that one level means one brightness in every patient."""
 
 DIRECTIONS = tuple((i, j, k) for i in (0, 1) for j in (-1, 0, 1) for k in (-1, 0, 1) if (i, j, k) > (0, 0, 0))
-"""The 13 directions of neighbors in three dimensions, one of each opposite pair."""
+"""The 13 directions of neighbors in three dimensions, one of each opposite pair (IBSI aggregation IAZD)."""
 
 MIN_VOXELS = 4
 """What covers fewer voxels has no texture."""
@@ -60,7 +60,51 @@ def first_order(values: NDArray[np.floating]) -> dict[str, float]:
     }
 
 
-def co_occurrence(levels: NDArray[np.integer], mask: NDArray[np.bool_], n_levels: int = N_LEVELS) -> Floats:
+def directions_in_slices(axis: int) -> tuple[tuple[int, int, int], ...]:
+    """Choose the neighbors inside slices, where slices lie much farther apart than voxels in them.
+
+    Parameters
+    ----------
+    axis : int
+        Axis along which slices are stacked.
+
+    Returns
+    -------
+    tuple of (int, int, int)
+        Four directions; merged over slices, IBSI aggregation ZW7Z.
+    """
+    return tuple(d for d in DIRECTIONS if d[axis] == 0)
+
+
+def gray_levels(values: NDArray[np.floating], mask: NDArray[np.bool_], n_levels: int = N_LEVELS) -> NDArray[np.intp]:
+    """Divide the range of values under a mask into equal bins (IBSI K15C, fixed bin number).
+
+    Parameters
+    ----------
+    values : ndarray of float
+        Values; those outside the mask do not matter.
+    mask : ndarray of bool, same shape
+        At least one voxel.
+    n_levels : int, optional
+        Number of bins.
+
+    Returns
+    -------
+    ndarray of int, same shape
+        Bins from 0.
+    """
+    low, high = float(values[mask].min()), float(values[mask].max())
+    share = np.where(mask, values - low, 0.0) / (high - low if high > low else 1.0)
+    return np.clip(share * n_levels, 0, n_levels - 1).astype(np.intp)
+
+
+def co_occurrence(
+    levels: NDArray[np.integer],
+    mask: NDArray[np.bool_],
+    n_levels: int = N_LEVELS,
+    *,
+    directions: Sequence[tuple[int, int, int]] = DIRECTIONS,
+) -> Floats:
     """Count how often gray levels lie side by side.
 
     Parameters
@@ -71,14 +115,16 @@ def co_occurrence(levels: NDArray[np.integer], mask: NDArray[np.bool_], n_levels
         Voxels that count; both of a pair must.
     n_levels : int, optional
         Number of gray levels.
+    directions : sequence of (int, int, int), optional
+        Where neighbors lie; all around unless given.
 
     Returns
     -------
     ndarray of float, shape (n_levels, n_levels)
-        Symmetric and summing to 1, merged over the 13 directions (IBSI aggregation IAZD); zero without any pair.
+        Symmetric and summing to 1, merged over the directions; zero without any pair.
     """
     total = np.zeros((n_levels, n_levels))
-    for direction in DIRECTIONS:
+    for direction in directions:
         here = tuple(slice(max(0, -d), n - max(0, d)) for d, n in zip(direction, levels.shape, strict=True))
         there = tuple(slice(max(0, d), n - max(0, -d)) for d, n in zip(direction, levels.shape, strict=True))
         both = mask[here] & mask[there]
