@@ -1,11 +1,13 @@
 """Measure SOCCE against known subtypes of synthetic patients, beside the usual recipes. No clinical performance.
 
     python benchmarks/socce.py [--seeds 5] [--patients 600] [--pattern random] [--peers PYTHON] [--permutations 20]
+    python benchmarks/socce.py --networks --patients 2000 --bend 0.6 --permutations 0 --resamples 0
 
 Every cohort has genes, scanners and stains of its own, 4 subtypes, 6 scanners to which subtypes are sent unevenly, and
 30 % of the omics tables missing (`spondyl.phantom.biology`). Compared are: standardize, UMAP, k-means (the literal
 recipe); PCA and k-means; MOFA+ and k-means. These are told the true number of subtypes, SOCCE is not. `--peers` names a
-Python that has mofapy2 and umap-learn, see `socce_peers.py`.
+Python that has mofapy2 and umap-learn, see `socce_peers.py`. `--networks` measures encoders trained by contrast beside
+the closed form; with `--bend` image features follow programs in curves.
 
 Probes are retrained on the embedding. Since subtypes are sent to scanners unevenly, the subtype alone tells something
 of the scanner; so chance is measured twice: on all patients, with scanners exchanged between patients of one subtype;
@@ -24,8 +26,8 @@ import numpy as np
 import pandas as pd
 from sklearn.cluster import KMeans
 from sklearn.decomposition import PCA
-from sklearn.linear_model import LogisticRegression
-from sklearn.metrics import adjusted_rand_score, roc_auc_score
+from sklearn.linear_model import LinearRegression, LogisticRegression
+from sklearn.metrics import adjusted_rand_score, r2_score, roc_auc_score
 from sklearn.model_selection import cross_val_predict
 
 from spondyl import __version__
@@ -125,12 +127,35 @@ def unaligned_rank(tables: dict[str, np.ndarray], rows: np.ndarray, d: int) -> f
     return retrieval_rank(a, b)
 
 
+def told_by_imaging(model: SOCCE, cohort) -> tuple[float, float]:
+    """Give what imaging alone tells: tokens against subtypes, and the share of the programs' variance."""
+    image = model.embed({"imaging": cohort.modalities["imaging"]}, cohort.patients)
+    programs = cohort.truth.drop(columns="subtype").to_numpy()
+    line = LinearRegression().fit(image.mean, programs)
+    share = r2_score(programs, line.predict(image.mean), multioutput="variance_weighted")
+    return adjusted_rand_score(cohort.truth["subtype"], image.assignment.nearest), float(share)
+
+
+def networks(graph: ConfounderGraph, cohort, closed: SOCCE) -> dict[str, float]:
+    """Compare networks trained by contrast with the closed form."""
+    from spondyl.training.infonce import InfoNCE
+
+    started = time.process_time()
+    model = SOCCE(graph, encoder=InfoNCE()).fit(cohort.modalities, cohort.patients)
+    fitted = time.process_time() - started
+    found = model.embed(cohort.modalities, cohort.patients)
+    row = {"ARI, SOCCE, networks": adjusted_rand_score(cohort.truth["subtype"], found.assignment.nearest)}
+    for name, own in (("closed form", closed), ("networks", model)):
+        row[f"ARI by imaging alone, {name}"], row[f"R2 of programs by imaging, {name}"] = told_by_imaging(own, cohort)
+    return row | {"fit, networks, CPU s": fitted}
+
+
 def measure(seed: int, args: argparse.Namespace) -> tuple[dict, list[dict]]:
     """Measure one cohort."""
     number = SEED_RANGES[Purpose.BENCHMARK][seed]
-    settings = BiologySettings(missing_pattern=args.pattern, world=number)
+    settings = BiologySettings(missing_pattern=args.pattern, world=number, bend=args.bend)
     cohort = simulate_omics_cohort(args.patients, number, settings)
-    even = BiologySettings(confounding=0.0, missing_pattern=args.pattern, world=number)
+    even = BiologySettings(confounding=0.0, missing_pattern=args.pattern, world=number, bend=args.bend)
     apart = simulate_omics_cohort(args.patients, number, even)
     subtype, graph = cohort.truth["subtype"].to_numpy(), ConfounderGraph.usual(CONFOUNDERS)
     tables = standardized(cohort)
@@ -160,9 +185,6 @@ def measure(seed: int, args: argparse.Namespace) -> tuple[dict, list[dict]]:
         ),
         "tokens": len(model.codebook_.weights),
         "rejected": full.assignment.rejected.mean(),
-        "bootstrap stability": token_stability(
-            model, cohort.modalities, cohort.patients, n_resamples=args.resamples, seed=seed
-        ).mean_ari,
         "imaging alone right, of those right": alone[right].mean(),
         "retrieval, median rank": rank,
         "retrieval, unaligned PCA": pca_rank,
@@ -174,6 +196,12 @@ def measure(seed: int, args: argparse.Namespace) -> tuple[dict, list[dict]]:
         "fit, CPU s": fitted - started,
         "embed one, CPU ms": 1000 * (embedded - fitted) / len(subtype),
     }
+    if args.resamples:
+        row["bootstrap stability"] = token_stability(
+            model, cohort.modalities, cohort.patients, n_resamples=args.resamples, seed=seed
+        ).mean_ari
+    if args.networks:
+        row |= networks(graph, cohort, model)
     if args.peers:
         other = peers(args.peers, tables, seed)
         row["ARI, standardize + UMAP + k-means"] = adjusted_rand_score(subtype, clustered(other["umap"], seed))
@@ -196,9 +224,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--patients", type=int, default=600)
-    parser.add_argument("--pattern", default="random", help="how omics are missing: random, patient or site")
+    parser.add_argument("--pattern", default="random", help="how omics are missing: random, patient, site, ...")
     parser.add_argument("--permutations", type=int, default=20)
     parser.add_argument("--resamples", type=int, default=20)
+    parser.add_argument("--bend", type=float, default=0.0)
+    parser.add_argument("--networks", action="store_true")
     parser.add_argument("--peers", default="")
     args = parser.parse_args()
     print(f"Spondyl {__version__}; {args.seeds} synthetic cohorts of {args.patients}, omics missing: {args.pattern}")

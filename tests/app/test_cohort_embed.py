@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 from spondyl.app.cli import app
 from spondyl.app.console import UNUSABLE, WRONG_CALL
 from spondyl.io.omics_cohort import write_cohort_folder
-from spondyl.phantom.biology import simulate_omics_cohort
+from spondyl.phantom.biology import BiologySettings, simulate_omics_cohort
 from spondyl.socce.encoder import SOCCE
 
 FILES = {
@@ -117,3 +117,21 @@ def test_without_torch_the_networks_say_what_to_install(done, tmp_path, monkeypa
     ran = run(done / "cohort", "--encoder", "infonce", "--out", tmp_path / "out")
     assert ran.exit_code == WRONG_CALL
     assert "spondyl[train]" in ran.output
+
+
+def test_strange_ids_are_listed_and_slides_of_another_encoder_are_not_used(done, tmp_path):
+    cohort = simulate_omics_cohort(60, 2_000_202)
+    tables = dict(cohort.modalities)
+    tables["imaging"] = tables["imaging"].rename(index={tables["imaging"].index[0]: "nobody"})
+    write_cohort_folder(tmp_path / "cohort", cohort.patients, tables)
+    new = simulate_omics_cohort(4, 2_000_203, BiologySettings(pathology_dimension=96))
+    write_cohort_folder(tmp_path / "new", new.patients, new.modalities)
+    more = ["--apply", tmp_path / "new", "--resamples", 0, "--permutations", 0, "--no-sensitivity"]
+    ran = run(tmp_path / "cohort", *more, "--out", tmp_path / "out")
+    assert ran.exit_code == 0, ran.output
+    listed = pd.read_csv(tmp_path / "out" / "unmatched.csv")
+    assert listed.to_dict("records") == [{"table": "imaging", "id": "nobody"}]
+    document = json.loads((tmp_path / "out" / "report.json").read_text())
+    assert any("96 dimensions and those learned 64" in n for n in document["applied"]["notes"])
+    placed = pd.read_csv(tmp_path / "out" / "applied_tokens.csv")
+    assert not placed["modalities"].str.contains("pathology").any()

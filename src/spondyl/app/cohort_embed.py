@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -42,6 +42,9 @@ SCHEMA = "spondyl-cohort-embed-1"
 PROBES = ("linear", "forest", "boosted")
 
 MODEL_FILE = "encoder.npz"
+
+SPARE_DIMENSIONS = 0.05
+"""Share of a slide encoder's dimensions that may be unused, since they are the same in all patients. Chosen by us."""
 
 
 @dataclass(frozen=True)
@@ -193,12 +196,16 @@ def embed_files(
     embedding = model.embed(tables.modalities, tables.patients)
     tell("examining the result", 3, 5)
     found = _examined(tables, model, embedding, choices)
+    new = None if new is None else _fitting(new, model)
     applied = None if new is None else model.embed(new.modalities, new.patients)
     tell("write", 5, 5)
     with OutputFolder(out, mark=MARK) as folder:
         _write_tables(folder, "", tables, embedding, model)
         if applied is not None and new is not None:
             _write_tables(folder, "applied_", new, applied, model)
+        _write_unmatched(folder / "unmatched.csv", tables)
+        if new is not None:
+            _write_unmatched(folder / "applied_unmatched.csv", new)
         model.save(folder / MODEL_FILE)
         inputs = _hashes(cohort) | (
             {} if apply_to is None else {f"applied/{k}": v for k, v in _hashes(apply_to).items()}
@@ -206,6 +213,29 @@ def embed_files(
         _write_document(folder / MARK, found, inputs, new, applied)
         write_html(embed_page(found, choices.spread), folder / "report.html")
     return found
+
+
+def _fitting(new: CohortTables, model: SOCCE) -> CohortTables:
+    """Set aside slide embeddings of another dimension: their numbers mean something else under the same names."""
+    view, own = model.views_.get("pathology"), new.modalities.get("pathology")
+    if view is None or own is None:
+        return new
+    learned, given = set(view.scale.names), set(map(str, own.columns))
+    if learned <= given and len(given) <= (1 + SPARE_DIMENSIONS) * len(learned):
+        return new
+    note = (
+        f"slide embeddings of new patients have {len(given)} dimensions and those learned {len(learned)}: "
+        "another encoder, so they were not used"
+    )
+    rest = {name: table for name, table in new.modalities.items() if name != "pathology"}
+    return replace(new, modalities=rest, notes=(*new.notes, note))
+
+
+def _write_unmatched(path: Path, tables: CohortTables) -> None:
+    """List the ids of rows that were set aside."""
+    rows = [(table, i) for table, ids in tables.unmatched.items() for i in ids]
+    if rows:
+        pd.DataFrame(rows, columns=["table", "id"]).to_csv(path, index=False)
 
 
 def _examined(tables: CohortTables, model: SOCCE, embedding: Embedding, choices: EmbedChoices) -> EmbeddedCohort:

@@ -6,6 +6,7 @@ Symbols are those of the HUGO Gene Nomenclature Committee (HGNC). What a file ca
 
 from __future__ import annotations
 
+import re
 from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -149,3 +150,27 @@ def gene_symbol(name: str) -> str:
     """
     text = name.strip()
     return ALIASES.get(text.upper(), text)
+
+
+SYMBOL = re.compile(r"[A-Za-z][A-Za-z0-9]*([-.@_][A-Za-z0-9]+)?(-(AS|IT|DT|OT)\d?)?")
+"""Shape of a gene symbol (HGNC guidelines; Bruford 2020, Nat Genet 52:754), with room for names of older files."""
+
+ACCESSION = re.compile(r"(ENS[A-Z]*[GTP]\d{6,}|[NX][MRP]_\d+|uc\d{3}[a-z]{3})(\.\d+)?", re.IGNORECASE)
+"""Shape of numbers of Ensembl, RefSeq and UCSC."""
+
+
+def is_symbol(name: str) -> bool:
+    """Say whether a name can be a gene symbol.
+
+    Parameters
+    ----------
+    name : str
+        As a file has it.
+
+    Returns
+    -------
+    bool
+        False for numbers of databases, barcodes, blanks and the like. True does not say that the gene exists.
+    """
+    text = name.strip()
+    return SYMBOL.fullmatch(text) is not None and ACCESSION.fullmatch(text) is None

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from spondyl.core import InputError
-from spondyl.core.genes import PROTEIN_CHANGING, SILENT_CODING, VARIANT_CLASSES, gene_symbol
+from spondyl.core.genes import PROTEIN_CHANGING, SILENT_CODING, VARIANT_CLASSES, gene_symbol, is_symbol
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -164,6 +164,9 @@ def read_maf(path: Path) -> MafTable:
     changed = sorted({old for old, new in zip(table[GENE], genes, strict=True) if old.strip() != new})
     if changed:
         notes.append(f"{len(changed)} genes were given today's names: {_some(changed)}")
+    odd = sorted({g for g in table[GENE] if not is_symbol(g)})
+    if odd:
+        notes.append(f"{len(odd)} names are no gene symbols: {_some(odd)}")
     strange = sorted(set(table[KIND]) - VARIANT_CLASSES)
     if strange:
         notes.append(f"{len(strange)} kinds of variants are not known and count for nothing: {_some(strange)}")

@@ -26,7 +26,7 @@ import numpy as np
 import pandas as pd
 
 from spondyl.core import InputError
-from spondyl.core.genes import VARIANT_CLASSES, gene_symbol
+from spondyl.core.genes import DRIVERS, GENE_SETS, VARIANT_CLASSES, gene_symbol, is_symbol
 from spondyl.core.omics import PatientOmics, Variant
 from spondyl.io.grades import read_grade
 from spondyl.io.maf import read_maf, read_text
@@ -44,6 +44,9 @@ MAX_FORM_BYTES = 20_000_000
 
 STUDY_MUTATIONS, STUDY_EXPRESSION = "data_mutations*.txt", "data_mrna_seq_*.txt"
 """Files of a cBioPortal study (docs.cbioportal.org, File Formats)."""
+
+KNOWN_GENES = frozenset(g for s in GENE_SETS.values() for g in s.genes) | {g for t in DRIVERS.values() for g in t}
+"""Genes that a signature or a list of drivers asks for. A table without any of them is no expression, or of no use."""
 
 GENE_COLUMNS = ("Hugo_Symbol", "gene", "gene_name", "symbol", "Gene", "gene_id")
 """Columns that may name genes."""
@@ -129,8 +132,30 @@ def _slide(path: Path, sample: str) -> PatientOmics:  # noqa: ARG001 - a slide i
 
 def _expression(path: Path, sample: str) -> PatientOmics:
     table = _h5ad(path) if path.suffix.lower() == ".h5ad" else _gene_rows(path)
+    if not table.index.is_unique:
+        msg = f"{path.name} holds a sample more than once; keep one of each"
+        raise InputError(msg)
+    _check_genes(path, [str(g) for g in table.columns])
     own = _chosen(path, [str(i) for i in table.index], sample)
     return _expressed(table.loc[[own]])
+
+
+def _check_genes(path: Path, names: list[str]) -> None:
+    """Refuse a table whose rows are no genes: any table of words and numbers could pass for expression."""
+    odd = [name for name in names if not is_symbol(name)]
+    if 2 * len(odd) > len(names):
+        msg = (
+            f"{path.name} must name genes by symbols such as TP53, {len(odd)} of {len(names)} names are none; "
+            "translate numbers of Ensembl or Entrez to symbols first"
+        )
+        raise InputError(msg)
+    own = {gene_symbol(name) for name in names}
+    if 2 * len(own) < len(names) or not own & KNOWN_GENES:
+        msg = (
+            f"{path.name} was taken for expression, but its rows are no genes that are known; give a table with a row "
+            "for each gene, by symbol"
+        )
+        raise InputError(msg)
 
 
 def _h5ad(path: Path) -> pd.DataFrame:
@@ -154,9 +179,13 @@ def _gene_rows(path: Path) -> pd.DataFrame:
     separator = "," if path.name.lower().removesuffix(".gz").endswith(".csv") else "\t"
     try:
         table = pd.read_csv(StringIO(text), sep=separator)
+        head = text.split("\n", maxsplit=1)[0].split(separator)
     except ValueError as error:
         msg = f"{path.name} cannot be read as a table ({type(error).__name__}); save it again as TSV"
         raise InputError(msg) from error
+    if len(set(head)) < len(head):
+        msg = f"{path.name} has columns of one name, so that nobody can tell whose they are; name each differently"
+        raise InputError(msg)
     genes = next((c for c in GENE_COLUMNS if c in table.columns), table.columns[0] if len(table.columns) else "")
     numbers = [
         c for c in table.columns if c not in (genes, "Entrez_Gene_Id") and pd.api.types.is_numeric_dtype(table[c])
@@ -171,6 +200,9 @@ def _expressed(row: pd.DataFrame) -> PatientOmics:
     notes: list[str] = []
     values = logged(row, notes).iloc[0]
     names = [gene_symbol(str(g)) for g in values.index]
+    odd = [str(g) for g in values.index if not is_symbol(str(g))]
+    if odd:
+        notes.append(f"{len(odd)} names are no gene symbols: {', '.join(odd[:5])}")
     changed = [str(old) for old, new in zip(values.index, names, strict=True) if str(old).strip() != new]
     if changed:
         notes.append(f"{len(changed)} genes were given today's names: {', '.join(changed[:5])}")

@@ -7,14 +7,14 @@ and counted, never guessed.
 from __future__ import annotations
 
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
 from spondyl.core import InputError
-from spondyl.core.genes import gene_symbol
+from spondyl.core.genes import gene_symbol, is_symbol
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -28,6 +28,9 @@ GENE_TABLES = ("mutations", "expression")
 
 PATIENTS = "patients"
 """Name of the table of patients."""
+
+BURDEN = "tmb_per_mb"
+"""Column of mutations that is no gene."""
 
 ID_COLUMNS = ("patient_id", "PATIENT_ID", "patient", "Tumor_Sample_Barcode", "case_id", "id")
 """Columns that may hold the patient id, the first that is there; else the first column."""
@@ -52,11 +55,14 @@ class CohortTables:
         Some of `MODALITIES`; by patient id.
     notes : tuple of str
         What was changed or set aside in reading.
+    unmatched : dict of str to tuple of str
+        Ids of rows that were set aside, since the patients' table lacks them, by table.
     """
 
     patients: pd.DataFrame
     modalities: dict[str, pd.DataFrame]
     notes: tuple[str, ...]
+    unmatched: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 def read_cohort_tables(path: Path) -> CohortTables:
@@ -94,9 +100,12 @@ def read_cohort_tables(path: Path) -> CohortTables:
         notes.append("there is no patients.csv, so nothing is known of scanners or primaries")
     patients = _one_row_each(patients, PATIENTS)
     kept: dict[str, pd.DataFrame] = {}
+    unmatched = {}
     for name, table in tables.items():
         kept[name] = _checked(name, table, patients.index, notes)
-    return CohortTables(patients, kept, tuple(notes))
+        if strange := tuple(str(i) for i in table.index[~table.index.isin(patients.index)]):
+            unmatched[name] = strange
+    return CohortTables(patients, kept, tuple(notes), unmatched)
 
 
 def _read_folder(folder: Path) -> tuple[pd.DataFrame | None, dict[str, pd.DataFrame]]:
@@ -174,6 +183,9 @@ def _checked(name: str, table: pd.DataFrame, ids: pd.Index, notes: list[str]) ->
 
 
 def _renamed(table: pd.DataFrame, name: str, notes: list[str]) -> pd.DataFrame:
+    odd = [str(c) for c in table.columns if str(c) != BURDEN and not is_symbol(str(c))]
+    if odd:
+        notes.append(f"{len(odd)} columns of {name} are named by no gene symbol: {_some(odd)}")
     names = [gene_symbol(str(c)) for c in table.columns]
     changed = [str(c) for c, new in zip(table.columns, names, strict=True) if str(c) != new]
     if changed:

@@ -40,6 +40,9 @@ ANNOTATORS = (("CSQ", "SYMBOL", "Consequence", "HGVSp"), ("ANN", "Gene_Name", "A
 
 PASSED = ("PASS", ".")
 
+CHROMOSOME_1 = {"249250621": "GRCh37", "248956422": "GRCh38"}
+"""Length of chromosome 1 in each genome build (Genome Reference Consortium)."""
+
 
 def read_vcf(path: Path) -> tuple[tuple[Variant, ...], str, tuple[str, ...]]:
     """Read the variants of a VCF file.
@@ -68,7 +71,7 @@ def read_vcf(path: Path) -> tuple[tuple[Variant, ...], str, tuple[str, ...]]:
         msg = f"{path.name} must begin with ##fileformat=VCF; give a VCF file"
         raise InputError(msg)
     header = "\n".join(line for line in lines if line.startswith("##"))
-    build = next((b for word, b in BUILDS.items() if len(word) > 2 and word in header.lower()), "")
+    build = _build(header, path.name)
     fields = _annotation_fields(header)
     if fields is None:
         msg = f"the calls of {path.name} must name genes (INFO key CSQ or ANN); annotate them with VEP or SnpEff"
@@ -88,6 +91,18 @@ def read_vcf(path: Path) -> tuple[tuple[Variant, ...], str, tuple[str, ...]]:
     notes += [f"{failed} calls that did not pass their filters were left out"] if failed else []
     notes += [f"{cut} lines are cut off and were left out"] if cut else []
     return tuple(found), build, tuple(notes)
+
+
+def _build(header: str, name: str) -> str:
+    """Genome build by its name and by the length of chromosome 1, which must agree."""
+    told = {b for word, b in BUILDS.items() if len(word) > 2 and word in header.lower()}
+    length = re.search(r"##contig=<ID=(?:chr)?1,[^>]*length=(\d+)", header)
+    if length is not None:
+        told.add(CHROMOSOME_1.get(length.group(1), "another build"))
+    if len(told) > 1 or "another build" in told:
+        msg = f"{name} must be on GRCh37 or GRCh38, its header says {' and '.join(sorted(told))}; lift it to one"
+        raise InputError(msg)
+    return next(iter(told), "")
 
 
 def _annotation_fields(header: str) -> tuple[str, int, int, int | None] | None:
