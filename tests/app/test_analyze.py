@@ -37,10 +37,10 @@ def road(monkeypatch):
 def test_every_promised_file_is_written(road, tmp_path):
     result = analyze_study("study", tmp_path / "out", networks={})
     names = {p.relative_to(tmp_path / "out").as_posix() for p in (tmp_path / "out").rglob("*") if p.is_file()}
-    dicom = {f"dicom/{n}.dcm" for n in ("vertebrae", "lesions", "findings")}
+    dicom = {f"dicom/{n}.dcm" for n in ("vertebrae", "lesions", "findings", "summary")}
     assert names == {"result.json", "report.html", "run.toml"} | dicom
     assert result.report == tmp_path / "out" / "report.html"
-    assert set(result.files) == {"vertebrae", "lesions", "findings", "report", "run", "result"}
+    assert set(result.files) == {"vertebrae", "lesions", "findings", "summary", "report", "run", "result"}
 
 
 def test_nifti_is_written_when_asked_for(road, tmp_path):

@@ -19,7 +19,7 @@ pytestmark = pytest.mark.slow
 SEED = 1_000_017
 """A patient that training never saw: its seeds end below a million."""
 
-OBJECTS = ("vertebrae", "findings", "saliency", "uncertainty")
+OBJECTS = ("vertebrae", "findings", "saliency", "uncertainty", "summary")
 
 
 def spondyl(*arguments: object) -> subprocess.CompletedProcess[str]:
