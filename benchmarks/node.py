@@ -1,7 +1,7 @@
 """How the DICOM node stands load, kills and the clock, with a real PACS (Orthanc).
 
     python benchmarks/node.py load [--studies 200] [--associations 8]
-    python benchmarks/node.py kills [--kills 50] [--studies 60]
+    python benchmarks/node.py kills [--kills 50] [--studies 100]
     python benchmarks/node.py latency [--runs 5] [--study FOLDER]
 
 ``load`` and ``kills`` are about transport and jobs: their studies are tiny, and a stand-in that writes made-up findings
@@ -352,14 +352,14 @@ def main() -> None:
     parser.add_argument("--studies", type=int, default=None)
     parser.add_argument("--associations", type=int, default=8)
     parser.add_argument("--kills", type=int, default=50)
-    parser.add_argument("--pause-s", type=float, default=1.0)
-    parser.add_argument("--every-s", type=float, default=4.0)
+    parser.add_argument("--pause-s", type=float, default=2.0)
+    parser.add_argument("--every-s", type=float, default=2.0)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--runs", type=int, default=5)
     parser.add_argument("--quiet-s", type=float, default=0.5)
     parser.add_argument("--study", type=Path, default=None)
     args = parser.parse_args()
-    args.studies = args.studies or (200 if args.what == "load" else 60)
+    args.studies = args.studies or (200 if args.what == "load" else 100)
     with tempfile.TemporaryDirectory(prefix="spondyl-bench-") as folder:
         figures = {"load": load, "kills": kills, "latency": latency}[args.what](args, Path(folder))
     sys.stdout.write(json.dumps({"what": args.what, **figures, "machine": machine()}, indent=1) + "\n")

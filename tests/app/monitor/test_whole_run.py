@@ -72,7 +72,7 @@ def test_no_patient_is_named_by_what_a_whole_run_says_and_keeps(tmp_path):
     process = multiprocessing.get_context("spawn").Process(target=logged_node, args=(settings, log), daemon=True)
     process.start()
     try:
-        wait_for(lambda: log.exists() and "node ready" in log.read_text(), seconds=120)
+        wait_for(lambda: log.exists() and "node ready" in log.read_text(), seconds=300)
         uids = [
             sent(port, tmp_path / "good", seed=1),
             sent(port, tmp_path / "defect", seed=2, n_slices=4),
@@ -82,7 +82,7 @@ def test_no_patient_is_named_by_what_a_whole_run_says_and_keeps(tmp_path):
         with socket.create_connection(("127.0.0.1", port), timeout=10) as client:
             client.sendall(request() + command() + unit(PLANTED.encode() * 20, 2))
         catalog = Catalog(settings.database)
-        wait_for(lambda: at_rest(catalog, 3), seconds=120)
+        wait_for(lambda: at_rest(catalog, 3), seconds=300)
         catalog.close()
         said = [
             asked(web_port, path, token) for path in ("/healthz", "/metrics", "/x?PLANTED") for token in ("x", TOKEN)
