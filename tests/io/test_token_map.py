@@ -21,3 +21,9 @@ def test_no_word_can_become_markup():
 
 def test_one_place_can_be_pointed_out():
     assert "this patient" in token_map(points(token=["T1", "T2"]), here=(np.array([0.5, 0.5]), "here"))
+
+
+def test_who_fits_none_has_no_place_of_their_own_on_the_map():
+    markup = token_map(points(token=["T1", "reject"]))
+    assert markup.count('class="center"') == 1
+    assert ">reject</text>" in markup  # in the key

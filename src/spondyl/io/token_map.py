@@ -24,6 +24,9 @@ PALETTE = (
 
 GRAY = "#8b979e"
 
+NOWHERE = "reject"
+"""Category of who fits none; they lie scattered, so no place on the map is theirs."""
+
 WIDTH, HEIGHT, EDGE, LEGEND = 900, 520, 34, 170
 """Size of the drawing, its margin, and the room for the key, in user units."""
 
@@ -130,7 +133,7 @@ def _dot(at: Floats, points: MapPoints, i: int, codes: Mapping[int, int], name: 
 def _centers(at: Floats, labels: Sequence[str]) -> list[Markup]:
     text = np.asarray(list(map(str, labels)))
     found = []
-    for label in sorted(set(text)):
+    for label in sorted(set(text) - {NOWHERE}):
         middle = np.median(at[text == label], axis=0)
         found.append(
             Markup('<text class="center" text-anchor="middle" x="{:.1f}" y="{:.1f}">{}</text>').format(*middle, label)
