@@ -139,6 +139,30 @@ def test_the_study_itself_as_prior_leaves_no_result(road, tmp_path):
         analyze_study("study", tmp_path / "out", options=AnalysisOptions(prior=Path("study")), networks={})
 
 
+def test_an_earlier_result_stands_for_its_study_and_is_not_analyzed_again(road, tmp_path):
+    then, now = analyzed_case().with_(case_id="case-then"), analyzed_case()
+    road.setattr(analyze, "read_study", lambda path, sequence_files: Study(then, {}))
+    analyze_study("then", tmp_path / "then", networks={})
+    road.setattr(analyze, "read_study", lambda path, sequence_files: Study(now, {}))
+    ran = []
+    road.setattr(analyze, "run", lambda case, *_: ran.append(case.case_id) or case)
+    options = AnalysisOptions(prior=tmp_path / "then")
+    result = analyze_study("now", tmp_path / "now", options=options, networks={})
+    assert ran == [now.case_id]
+    (change,) = result.document["response"]["lesions"]
+    assert change["status"] == "matched"
+    assert change["changes"][0]["percent"] == pytest.approx(0, abs=0.1)
+    assert result.document["response"]["prior_case_id"] == "case-then"
+
+
+def test_the_prior_result_is_never_written_over(road, tmp_path):
+    analyze_study("then", tmp_path / "then", networks={})
+    before = (tmp_path / "then" / "result.json").read_bytes()
+    with pytest.raises(InputError, match="another --out"):
+        analyze_study("now", tmp_path / "then", options=AnalysisOptions(prior=tmp_path / "then"), networks={})
+    assert (tmp_path / "then" / "result.json").read_bytes() == before
+
+
 def test_omics_reach_the_result_and_the_report(road, tmp_path):
     def run(case, settings, networks, progress):
         return embed_case(case, settings.socce)

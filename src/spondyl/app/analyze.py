@@ -21,6 +21,7 @@ from spondyl.io.displayed import write_on_other_series
 from spondyl.io.nifti import write_nifti
 from spondyl.io.omics import read_omics
 from spondyl.io.prior import relation
+from spondyl.io.prior_result import is_result, read_prior_result
 from spondyl.io.report import write_report
 from spondyl.io.result import result_document, write_result
 from spondyl.io.store import OutputFolder
@@ -69,7 +70,7 @@ class AnalysisOptions:
     clinical : Path or None
         The clinical form.
     prior : Path or None
-        An earlier study of the same patient.
+        An earlier study of the same patient, or the result folder of its analysis.
     omics : Path or None
         Omics of the patient, in any form that `spondyl.io.omics.read_omics` reads.
     flags : tuple of QualityFlag
@@ -205,6 +206,7 @@ def analyze_study(
     """
     options = options or AnalysisOptions()
     clock = _Clock(progress, PARTS_BEFORE + (() if options.prior is None else (PART_PRIOR,)))
+    _keep_prior(options.prior, Path(out_folder))
     clinical = {} if options.clinical is None else read_clinical(options.clinical)
     omics = {} if options.omics is None else {GIVEN: read_omics(options.omics)}
     with OutputFolder(out_folder) as folder:  # first of all: minutes of work must not end at a read-only disk
@@ -233,6 +235,16 @@ def analyze_study(
     return AnalysisResult(case, out, {role: out / name for role, name in files.items()}, document)
 
 
+def _keep_prior(prior: Path | None, out: Path) -> None:
+    """Refuse to write over the result that is compared with."""
+    if prior is None or not is_result(Path(prior)):
+        return
+    folder = Path(prior) if Path(prior).is_dir() else Path(prior).parent
+    if folder.resolve() == out.resolve():
+        msg = "--prior and --out name the same folder, which would lose the prior result; choose another --out"
+        raise InputError(msg)
+
+
 class _Prior(NamedTuple):
     """An analyzed prior study and how it relates to the current one."""
 
@@ -242,8 +254,10 @@ class _Prior(NamedTuple):
 
 def _prior(study: Study, options: AnalysisOptions, networks: Mapping[str, Network]) -> _Prior:
     """Read and analyze the prior study; what speaks against it is said before minutes are spent on it."""
+    path = Path(options.prior or ".")
+    analyzed = is_result(path)
     try:
-        read = read_study(Path(options.prior or "."), sequence_files=None)
+        read = read_prior_result(path) if analyzed else read_study(path, sequence_files=None)
     except InputError as error:
         msg = f"the prior study cannot be used: {error}"
         raise PriorError(msg) from error
@@ -251,6 +265,8 @@ def _prior(study: Study, options: AnalysisOptions, networks: Mapping[str, Networ
         related = relation(study, read)
     except InputError as error:
         raise PriorError(str(error)) from error
+    if analyzed:
+        return _Prior(read.case, related)
     try:
         return _Prior(run(read.case, options.settings, networks, None), related)
     except NoSpineError as error:

@@ -136,7 +136,9 @@ def analyze(
     ] = None,
     prior: Annotated[
         Path | None,
-        typer.Option("--prior", metavar="STUDY", help="Earlier study of the same patient, to compare with."),
+        typer.Option(
+            "--prior", metavar="STUDY", help="Earlier study of the same patient, or its result folder, to compare with."
+        ),
     ] = None,
     omics: Annotated[
         Path | None,
@@ -163,7 +165,7 @@ def analyze(
     clinical : Path, optional
         Clinical form.
     prior : Path, optional
-        Earlier study of the same patient.
+        Earlier study of the same patient, or its result folder.
     omics : Path, optional
         Omics and pathology of the patient.
     nifti : bool

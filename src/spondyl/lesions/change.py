@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from spondyl.core import Sequence, SettingsError, Structure
+from spondyl.core import Measurement, Sequence, SettingsError, Structure
 from spondyl.core.response import Change
 from spondyl.lesions.measure import longest_diameter_mm
 
@@ -26,6 +26,9 @@ MIN_SAMPLES = 8
 MIN_SOFT_MM3 = 500.0
 """Volume outside bone, in mm³, from which a lesion has a soft-tissue part. Chosen by us: less is the border of
 outlines."""
+
+ADC_MEAN, FAT_MEAN = "adc_mean", "fat_fraction_mean"
+"""Names under which means are noted with a lesion."""
 
 SOFT = (Structure.BACKGROUND, Structure.CANAL)
 """What a lesion grows into outside bone."""
@@ -191,6 +194,35 @@ def soft_diameter_mm(case: Case, lesion: Lesion) -> float:
     return longest_diameter_mm(voxels, labels.grid) if large else 0.0
 
 
+def with_means(case: Case) -> Case:
+    """Note mean ADC and fat fraction with every lesion, so that a later study can be compared with the result alone.
+
+    Parameters
+    ----------
+    case : Case
+        With its lesions and images.
+
+    Returns
+    -------
+    Case
+        Its lesions with the measurements ``"adc_mean"`` and ``"fat_fraction_mean"`` where images show them.
+    """
+    lesions = []
+    for lesion in case.lesions:
+        means = (
+            Measurement(ADC_MEAN, mean_adc(case, lesion), "10*-6.mm2/s", method="mean over the candidate"),
+            Measurement(FAT_MEAN, mean_fat_percent(case, lesion), "%", method="fat over fat and water, summed"),
+        )
+        known = tuple(m for m in means if m.value is not None)
+        lesions.append(replace(lesion, measurements=(*lesion.measurements, *known)))
+    return case.with_(lesions=tuple(lesions))
+
+
+def _noted(lesion: Lesion, name: str) -> float | None:
+    """A mean that was noted with a lesion."""
+    return next((m.value for m in lesion.measurements if m.name == name), None)
+
+
 def mean_adc(case: Case, lesion: Lesion) -> float | None:
     """Give the mean ADC of a lesion.
 
@@ -204,10 +236,12 @@ def mean_adc(case: Case, lesion: Lesion) -> float | None:
     Returns
     -------
     float or None
-        In 10⁻⁶ mm²/s; None without an ADC map that shows it.
+        In 10⁻⁶ mm²/s; what was noted with the lesion where there is no map; None without either.
     """
     image = case.images.get(Sequence.ADC) or case.maps.get("adc") or case.maps.get("ADC")
-    values = None if image is None else _values(image, case, lesion)
+    if image is None:
+        return _noted(lesion, ADC_MEAN)
+    values = _values(image, case, lesion)
     if values is None or len(values[values > 0]) < MIN_SAMPLES:
         return None
     return float(values[values > 0].mean())
@@ -226,11 +260,11 @@ def mean_fat_percent(case: Case, lesion: Lesion) -> float | None:
     Returns
     -------
     float or None
-        In percent; None without both images.
+        In percent; what was noted with the lesion where an image is missing; None without either.
     """
     parts = [case.images.get(s) for s in (Sequence.DIXON_FAT, Sequence.DIXON_WATER)]
     if parts[0] is None or parts[1] is None:
-        return None
+        return _noted(lesion, FAT_MEAN)
     fat, water = _values(parts[0], case, lesion), _values(parts[1], case, lesion)
     if fat is None or water is None or len(fat) != len(water):
         return None

@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 POOR_FIT_MM = 2.5
 """Mean distance of registered surfaces from which a registration is doubted. Chosen by us: most of a thick slice."""
 
+OUTLINING = ("localize", "lesions")
+"""Steps whose networks decide what is compared."""
+
 INSIDE_DURA = (Compartment.INTRADURAL.value, Compartment.INTRAMEDULLARY.value)
 
 
@@ -65,7 +68,17 @@ def compare(
             *flags,
             QualityFlag("prior_not_checked", "Nothing in the files says that both studies are of one patient."),
         )
+    if _elsewise(case, prior):
+        text = "The prior result was made with other networks: part of a change may be theirs."
+        flags = (*flags, QualityFlag("prior_other_networks", text))
     return case.with_(response=found, history=(*case.history, record)).flagged(*flags)
+
+
+def _elsewise(case: Case, prior: Case) -> bool:
+    """Whether other networks outlined the prior study."""
+    then = {sha for record in prior.history for sha in record.models.values()}
+    now = {sha for record in case.history if record.name in OUTLINING for sha in record.models.values()}
+    return bool(then) and not now <= then
 
 
 def _response(case: Case, prior: Case, settings: ResponseSettings) -> tuple[Response, tuple[QualityFlag, ...]]:

@@ -14,6 +14,7 @@ import numpy as np
 from spondyl import __version__
 from spondyl.core import Case, QualityFlag, Score, ScoreItem, SettingsError, StepRecord, Structure, reorient
 from spondyl.lesions import escc
+from spondyl.lesions.change import with_means
 from spondyl.lesions.compartments import Compartment
 from spondyl.lesions.frames import frames_of
 from spondyl.lesions.heights import GENANT_WORDS, body_heights, genant_grade, height_losses, translation_mm
@@ -96,8 +97,9 @@ def score_findings(case: Case, settings: ScoreSettings) -> Case:
     Returns
     -------
     Case
-        With `scores`, and a flag where compression is of high grade.
+        With `scores`, mean ADC and fat fraction of its lesions where images show them, and a flag where compression is of high grade.
     """
+    case = with_means(case)
     found: list[Score] = []
     suspects = [x for x in case.lesions if x.probabilities.get("malignant", 0.0) >= settings.suspicious]
     if "structures" in case.labels and "vertebrae" in case.labels:
