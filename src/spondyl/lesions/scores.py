@@ -97,7 +97,8 @@ def score_findings(case: Case, settings: ScoreSettings) -> Case:
     Returns
     -------
     Case
-        With `scores`, mean ADC and fat fraction of its lesions where images show them, and a flag where compression is of high grade.
+        With `scores`, means of ADC and fat fraction with its lesions where images show them, and a flag where
+        compression is of high grade.
     """
     case = with_means(case)
     found: list[Score] = []
