@@ -29,7 +29,21 @@ def test_features_are_those_of_the_malignant_lesions():
         "largest_diameter_mm": 22.0,
         "epidural_lesions": 1.0,
         "vertebrae_involved_share": 0.2,
-    }
+    } | dict.fromkeys(("karnofsky", "albumin_g_l", "organ_metastases", "tp53_altered", "mutations_per_mb"))
+
+
+def test_the_clinical_form_and_omics_are_used_where_they_are_given():
+    before = _case(_lesion(1)).with_(
+        clinical={"karnofsky": 50, "organ_metastases": "treatable"},
+        omics={"summary": {"variants": 3, "mutated_genes": {"TP53": 1}, "tmb": {"value": 4.5}}},
+    )
+    found = case_features(before)
+    assert (found["karnofsky"], found["organ_metastases"], found["albumin_g_l"]) == (50, 1.0, None)
+    assert (found["tp53_altered"], found["mutations_per_mb"]) == (1.0, 4.5)
+    shown = risk_section(assess_risk(before, RiskSettings()))
+    assert shown["modalities"] == "From imaging, clinical form (2 of 3 features), omics"
+    alone = risk_section(assess_risk(_case(_lesion(1)), RiskSettings()))
+    assert alone["modalities"] == "From imaging; not given, and left out: clinical form, omics"
 
 
 def test_a_risk_says_on_whom_it_rests_and_is_taken_apart():

@@ -15,6 +15,18 @@ if TYPE_CHECKING:
     from spondyl.core import Case
 
 
+BEYOND_IMAGES = {
+    "karnofsky": "Karnofsky (%)",
+    "albumin_g_l": "albumin (g/L)",
+    "organ_metastases": "organ metastases",
+    "tp53_altered": "TP53 altered",
+    "mutations_per_mb": "mutations per Mb",
+}
+"""Features that no image tells, in words; where one is missing, its modality says so."""
+
+YES_OR_NO = ("organ_metastases", "tp53_altered")
+
+
 def risk_section(case: Case) -> dict[str, Any]:
     """Lay out the risk of a case.
 
@@ -31,14 +43,24 @@ def risk_section(case: Case) -> dict[str, Any]:
     risk = case.risk
     if not risk:
         return {}
-    missing = [_words(name) for name, value in risk["features"].items() if value is None]
+    known = risk.get("modalities") or {}
+    missing = [_words(name) for name, value in risk["features"].items() if value is None and name not in BEYOND_IMAGES]
     return {
         "learned_from": risk["learned_from"],
         "not_assessable": risk["not_assessable"],
         "times": [f"{time:g}" for time in risk["horizons_months"]],
         "missing": ", ".join(missing),
+        "modalities": _modalities(known),
         "events": [_event(event, risk["features"]) for event in risk["events"]],
     }
+
+
+def _modalities(known: Mapping[str, Any]) -> str:
+    """Say which modalities a risk rests on, and which are missing."""
+    used = [name if seen == of else f"{name} ({seen} of {of} features)" for name, (seen, of) in known.items() if seen]
+    absent = [name for name, (seen, _) in known.items() if not seen]
+    words = f"From {', '.join(used)}" if used else ""
+    return words + (f"; not given, and left out: {', '.join(absent)}" if absent and used else "")
 
 
 def _event(event: Mapping[str, Any], features: Mapping[str, float | None]) -> dict[str, Any]:
@@ -48,13 +70,10 @@ def _event(event: Mapping[str, Any], features: Mapping[str, float | None]) -> di
     ]
     time = event["explained_at_months"]
     caption = f"{event['event'].capitalize()} by {time:g} months: from the typical patient's risk to this one's."
-    labels = [
-        f"{_words(name)} {'unknown' if features[name] is None else f'{features[name]:.3g}'}"
-        for name in event["contributions"]
-    ]
+    told = {name: part for name, part in event["contributions"].items() if features[name] is not None}
     picture = waterfall_picture(
-        labels,
-        np.array(list(event["contributions"].values())),
+        [f"{_words(name)} {_shown(name, float(features[name] or 0))}" for name in told],
+        np.array(list(told.values())),
         event["typical_risk"],
         axis="risk, %",
         caption=caption,
@@ -62,7 +81,13 @@ def _event(event: Mapping[str, Any], features: Mapping[str, float | None]) -> di
     return {"name": event["event"], "cells": cells, "drawing": svg(picture), "caption": caption}
 
 
+def _shown(name: str, value: float) -> str:
+    return ("yes" if value else "no") if name in YES_OR_NO else f"{value:.3g}"
+
+
 def _words(name: str) -> str:
+    if name in BEYOND_IMAGES:
+        return BEYOND_IMAGES[name]
     units = {"_ml": " (mL)", "_mm": " (mm)"}
     for ending, unit in units.items():
         if name.endswith(ending):

@@ -26,6 +26,13 @@ FEATURES = (
 )
 """What the first study shows, by the names under which an analysis finds it, too."""
 
+CLINICAL = ("karnofsky", "albumin_g_l", "organ_metastases")
+OMICS = ("tp53_altered", "mutations_per_mb")
+"""What the clinical form and omics tell besides; organ metastases and TP53 as 0 or 1."""
+
+CLINICAL_GAP, NO_OMICS = 0.2, 0.5
+"""Share of clinical values that nobody wrote down, and of patients without omics. Chosen by us."""
+
 SKELETAL, DEATH = 1, 2
 """Codes of the events: a new vertebral fracture or cord compression, and death before it."""
 
@@ -64,6 +71,8 @@ class Outcomes:
         When each event would come if there were nothing else.
     log_hazard : ndarray of float, shape (n, 2)
         True log hazard ratios of both events.
+    bedside : ndarray of float, shape (n, 5)
+        `CLINICAL`, then `OMICS`; NaN where nobody knows.
     """
 
     features: Floats
@@ -71,6 +80,7 @@ class Outcomes:
     event: NDArray[np.int64]
     true_time_months: Floats
     log_hazard: Floats
+    bedside: Floats
 
     def true_incidence(self, times_months: ArrayLike, cause: int, *, n_steps: int = 400) -> Floats:
         """Give the probability that was meant of having had an event, before the other.
@@ -142,4 +152,20 @@ def simulate_outcomes(n_patients: int, seed: int = 0) -> Outcomes:
     first = true_time.min(axis=1)
     event = np.where(first <= end, true_time.argmin(axis=1) + 1, 0)
     features = np.stack([count, volume, diameter, epidural, involved], axis=1).astype(np.float64)
-    return Outcomes(features, np.minimum(first, end), event.astype(np.int64), true_time, log_hazard)
+    bedside = _bedside(biology, burden, np.random.default_rng([seed, 1]))
+    return Outcomes(features, np.minimum(first, end), event.astype(np.int64), true_time, log_hazard, bedside)
+
+
+def _bedside(biology: Floats, burden: Floats, rng: np.random.Generator) -> Floats:
+    """What is known beside the images: aggressive and extensive disease shows there, too. Numbers chosen by us."""
+    n = len(biology)
+    karnofsky = np.clip(10 * np.round((78 - 8 * biology - 6 * burden + rng.normal(0, 10, n)) / 10), 10, 100)
+    albumin = np.clip(38 - 2.0 * biology - 1.5 * burden + rng.normal(0, 3.5, n), 15, 55)
+    organs = (rng.random(n) < 1 / (1 + np.exp(0.2 - 0.8 * biology))).astype(np.float64)
+    tp53 = (rng.random(n) < 1 / (1 + np.exp(0.3 - 0.9 * biology))).astype(np.float64)
+    mutations = np.exp(rng.normal(1.1 + 0.25 * biology, 0.7))
+    told = np.stack([karnofsky, albumin, organs, tp53, mutations], axis=1)
+    clinical, omics = slice(0, len(CLINICAL)), slice(len(CLINICAL), None)
+    told[:, clinical][rng.random((n, len(CLINICAL))) < CLINICAL_GAP] = np.nan
+    told[rng.random(n) < NO_OMICS, omics] = np.nan
+    return told

@@ -74,6 +74,7 @@ def shapley_values(
     players: Mapping[str, Sequence[int]],
     n_orders: int = 2,
     seed: int = 0,
+    most_exact: int | None = None,
 ) -> Attribution:
     """Explain predictions against a background.
 
@@ -91,6 +92,8 @@ def shapley_values(
         Pairs of random orders for each row of the background, where there are too many features for every subset.
     seed : int, optional
         Of the orders.
+    most_exact : int, optional
+        Features up to which every subset is asked; `MOST_EXACT` unless given.
 
     Returns
     -------
@@ -110,7 +113,7 @@ def shapley_values(
     x, b = np.asarray(rows, dtype=np.float64), np.asarray(background, dtype=np.float64)
     columns = [np.asarray(c, dtype=np.intp) for c in players.values()]
     prediction, base = _ask(function, x), float(_ask(function, b).mean())
-    if len(columns) <= MOST_EXACT:
+    if len(columns) <= (MOST_EXACT if most_exact is None else most_exact):
         values = np.stack([_exact(function, row, b, columns) for row in x])
         error, method = np.zeros_like(values), "every subset"
     else:

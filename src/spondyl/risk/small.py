@@ -1,14 +1,20 @@
-"""Small models that are shipped: a Cox model for each of two competing events, as numbers in a readable file."""
+"""Small models that are shipped: for each of two competing events Cox models of several modalities, joined late.
+
+Every modality has a model of its own, learned from the patients who have it; a further Cox model weighs their log
+risks. All of it is linear in the end, so the file holds one coefficient a feature. A modality that is missing adds
+nothing to the log hazard, as the joining model learned.
+"""
 
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from importlib import resources
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from scipy.linalg import block_diag
 
 from spondyl.core import ModelError
 from spondyl.risk.competing import incidence
@@ -83,6 +89,8 @@ class SmallRiskModel:
         The first is the one asked for; the others compete.
     learned_from : str
         On whom it rests.
+    modalities : mapping of str to tuple of str
+        Features of each modality; the first one must be there.
     """
 
     features: tuple[str, ...]
@@ -94,6 +102,24 @@ class SmallRiskModel:
     times_months: Floats
     causes: tuple[Cause, ...]
     learned_from: str
+    modalities: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+    def known(self, values: Floats) -> dict[str, tuple[int, int]]:
+        """Count what is known of each modality.
+
+        Parameters
+        ----------
+        values : ndarray of float, shape (p,)
+            Features; NaN where one is missing.
+
+        Returns
+        -------
+        dict of str to (int, int)
+            Features known, and all, by modality.
+        """
+        there = dict(zip(self.features, np.isfinite(values).tolist(), strict=True))
+        given = self.modalities or {"imaging": self.features}
+        return {name: (sum(there[f] for f in own), len(own)) for name, own in given.items()}
 
     def terms(self, values: Floats) -> Floats:
         """Give standardized terms; what is missing counts as the mean.
@@ -157,8 +183,9 @@ class SmallRiskModel:
             The reason; empty where a risk may be given.
         """
         known = np.isfinite(values)
-        if 1 - known.mean() > MOST_MISSING:
-            return f"{1 - known.mean():.0%} of the features are missing, at most {MOST_MISSING:.0%} may be"
+        needed, (seen, of) = next(iter(self.known(values).items()))
+        if 1 - seen / of > MOST_MISSING:
+            return f"{1 - seen / of:.0%} of the {needed} features are missing, at most {MOST_MISSING:.0%} may be"
         room = BEYOND * (self.high - self.low)
         outside = known & ((values < self.low - room) | (values > self.high + room))
         names = [self.features[i].replace("_", " ") for i in np.flatnonzero(outside)]
@@ -190,6 +217,7 @@ class SmallRiskModel:
             "learned_from": self.learned_from,
             "not_assessable": reason,
             "features": {n: (None if np.isnan(v) else float(v)) for n, v in zip(self.features, values, strict=True)},
+            "modalities": {name: list(pair) for name, pair in self.known(values).items()},
             "horizons_months": [float(t) for t in horizons_months],
             "events": [],
         }
@@ -210,6 +238,7 @@ class SmallRiskModel:
                 row[None],
                 typical[None],
                 players={n: [i] for i, n in enumerate(self.features)},
+                most_exact=len(self.features),
             )
             said["events"].append(
                 {
@@ -242,7 +271,7 @@ def learn(
     names : sequence of str
         Features.
     values : ndarray of float, shape (n, p)
-        Their values.
+        Their values; NaN where one is missing, which counts as the mean.
     time_months : ndarray of float, shape (n,)
         Time to the first event or the end of follow-up.
     event : ndarray of int, shape (n,)
@@ -261,16 +290,68 @@ def learn(
     """
     is_logged = np.isin(names, logged)
     terms = np.where(is_logged, np.log1p(values), values)
-    mean, scale = terms.mean(axis=0), terms.std(axis=0)
-    z = (terms - mean) / scale
+    mean, scale = np.nanmean(terms, axis=0), np.nanstd(terms, axis=0)
+    z = np.nan_to_num((terms - mean) / scale)
     steps = np.quantile(time_months[event > 0], np.linspace(0, 1, N_STEPS + 1)[1:])
     fitted = []
     for number, name in enumerate(causes, start=1):
         cox = PenalizedCox().fit(z, follow_up(time_months, event == number))
         own = Cause(name, cox.coefficients_, cox.covariance_, step(cox.times_, cox.hazard_, steps))
         fitted.append(own)
-    low, high = values.min(axis=0), values.max(axis=0)
+    low, high = np.nanmin(values, axis=0), np.nanmax(values, axis=0)
     return SmallRiskModel(tuple(names), tuple(logged), mean, scale, low, high, steps, tuple(fitted), learned_from)
+
+
+def join(
+    parts: Mapping[str, SmallRiskModel],
+    values: Mapping[str, Floats],
+    time_months: Floats,
+    event: NDArray[np.int64],
+) -> SmallRiskModel:
+    """Join the models of several modalities by a Cox model of their log risks, for each event.
+
+    Parameters
+    ----------
+    parts : mapping of str to SmallRiskModel
+        By modality; all with the same causes and times. The first one must be there in every patient.
+    values : mapping of str to ndarray of float, shape (n, p)
+        Their features; rows of NaN where a patient does not have a modality.
+    time_months, event : ndarray, shape (n,)
+        As in `learn`.
+
+    Returns
+    -------
+    SmallRiskModel
+        One model of all features, in which a missing modality adds nothing.
+    """
+    first = next(iter(parts.values()))
+    causes = []
+    for number, cause in enumerate(first.causes):
+        own = [part.causes[number] for part in parts.values()]
+        risks = [part.terms(values[name]) @ c.coefficients for (name, part), c in zip(parts.items(), own, strict=True)]
+        cox = PenalizedCox().fit(np.column_stack(risks), follow_up(time_months, event == number + 1))
+        weight, doubt = cox.coefficients_, np.diag(cox.covariance_)
+        coefficients = np.concatenate([w * c.coefficients for w, c in zip(weight, own, strict=True)])
+        # Both what a modality says and how it is weighed are estimated.
+        blocks = [
+            w**2 * c.covariance + d * np.outer(c.coefficients, c.coefficients)
+            for w, d, c in zip(weight, doubt, own, strict=True)
+        ]
+        hazard = step(cox.times_, cox.hazard_, first.times_months)
+        causes.append(Cause(cause.name, coefficients, block_diag(*blocks), hazard))
+    columns = {
+        name: np.concatenate([getattr(part, name) for part in parts.values()])
+        for name in ("mean", "scale", "low", "high")
+    }
+    return SmallRiskModel(
+        features=tuple(f for part in parts.values() for f in part.features),
+        logged=tuple(f for part in parts.values() for f in part.logged),
+        times_months=first.times_months,
+        causes=tuple(causes),
+        learned_from=first.learned_from,
+        modalities={name: part.features for name, part in parts.items()},
+        **columns,
+    )
 
 
 def _rounded(values: Floats) -> Any:
@@ -291,6 +372,7 @@ def write_model(model: SmallRiskModel, path: Path) -> None:
         "format": "spondyl-small-risk-1",
         "learned_from": model.learned_from,
         "features": list(model.features),
+        "modalities": {name: list(own) for name, own in model.modalities.items()},
         "logged": list(model.logged),
         **{n: _rounded(getattr(model, n)) for n in ("mean", "scale", "low", "high", "times_months")},
         "causes": [
@@ -339,6 +421,7 @@ def read_model(path: Path | None = None) -> SmallRiskModel:
             logged=tuple(c["logged"]),
             causes=causes,
             learned_from=str(c["learned_from"]),
+            modalities={name: tuple(own) for name, own in c.get("modalities", {}).items()},
             **arrays,
         )
     except (OSError, ValueError, KeyError, TypeError) as error:

@@ -47,7 +47,7 @@ def case_features(case: Case) -> dict[str, float | None]:
     Parameters
     ----------
     case : Case
-        With lesions.
+        With lesions, the clinical form and the summary of omics, as far as there are any.
 
     Returns
     -------
@@ -59,11 +59,26 @@ def case_features(case: Case) -> dict[str, float | None]:
     judged = any(lesion.compartment for lesion in case.lesions) or not case.lesions
     epidural = sum(lesion.compartment == "epidural" for lesion in malignant)
     return {
+        **_told(case),
         "malignant_lesions": float(len(malignant)),
         "malignant_volume_ml": sum(lesion.volume_mm3 for lesion in malignant) / MM3_PER_ML,
         "largest_diameter_mm": max((lesion.longest_diameter_mm for lesion in malignant), default=0.0),
         "epidural_lesions": float(epidural) if judged else None,
         "vertebrae_involved_share": len(involved) / len(case.vertebrae) if case.vertebrae else None,
+    }
+
+
+def _told(case: Case) -> dict[str, float | None]:
+    """What the clinical form and omics add."""
+    form, omics = case.clinical, case.omics.get("summary") or {}
+    organs, tmb = form.get("organ_metastases"), omics.get("tmb") or {}
+    sequenced = omics.get("variants") is not None
+    return {
+        "karnofsky": form.get("karnofsky"),
+        "albumin_g_l": form.get("albumin_g_l"),
+        "organ_metastases": None if organs is None else float(organs != "none"),
+        "tp53_altered": float(bool((omics.get("mutated_genes") or {}).get("TP53"))) if sequenced else None,
+        "mutations_per_mb": tmb.get("value"),
     }
 
 
@@ -93,7 +108,8 @@ def assess_risk(case: Case, settings: RiskSettings) -> Case:
             risk |= {"not_assessable": reason, "events": []}
         methods = (
             "Risks of a skeletal event and of death before it come from a small Cox model for competing events, "
-            f"learned from {model.learned_from}; parts of a risk are Shapley values."
+            f"learned from {model.learned_from}; a model for each of imaging, clinical form and omics was joined late. "
+            "Parts of a risk are Shapley values."
         )
     record = StepRecord("risk", __version__, settings=vars(settings), methods=methods)
     return case.with_(risk=risk, history=(*case.history, record))
