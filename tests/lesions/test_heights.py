@@ -95,3 +95,18 @@ def test_a_step_between_bodies_is_measured():
 )
 def test_genant_grades_begin_where_the_paper_says(percent, grade):
     assert genant_grade(percent) == grade
+
+
+def test_a_loss_since_a_prior_study_is_told_against_the_same_body():
+    from spondyl.lesions.change import height_change
+
+    before, after = (
+        body_heights(*column([(26, 26), (26, 26), (front, 26), (26, 26), (26, 26)])[:2]) for front in (26, 15.6)
+    )
+    change = height_change(after[3], before[3])
+    # The front third of a wedge that lost 40 % at its edge has lost 31 % on average.
+    assert change.percent == pytest.approx(-31, abs=4)
+    assert (change.verdict, change.note) == ("decreased", "front third")
+    still = height_change(after[2], before[2])
+    assert still.verdict == "unchanged"
+    assert abs(still.percent) < 3

@@ -302,3 +302,21 @@ def test_a_synthetic_course_is_followed_on_true_outlines():
     grown = next(x for x in response.lesions if x.level == "L2")
     truth = course.visits[1].lesion(2).volume_mm3 / course.visits[0].lesion(2).volume_mm3
     assert grown.changes[0].percent == pytest.approx(100 * (truth - 1), abs=25)
+
+
+def test_heights_are_compared_where_both_studies_show_the_whole_body():
+    prior = analyzed_case()
+    current, _ = moved(prior)
+    current = current.with_(vertebrae=(replace(current.vertebrae[0], at_edge=True), *current.vertebrae[1:]))
+    matches = {m.instance: m for m in compare(current, prior, SETTINGS).response.vertebrae}
+    assert matches[1].height is None
+    assert {m.height.verdict for n, m in matches.items() if n > 1} == {"unchanged"}
+
+
+def test_a_result_of_other_networks_is_flagged():
+    prior = analyzed_case()
+    current, _ = moved(prior)
+    now = replace(current.history[0], name="lesions", models={"lesions 2": "cd" * 32})
+    flags = {f.code for f in compare(current.with_(history=(now,)), prior, SETTINGS).quality}
+    assert "prior_other_networks" in flags
+    assert "prior_other_networks" not in {f.code for f in compare(current, prior, SETTINGS).quality}

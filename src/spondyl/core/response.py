@@ -88,6 +88,9 @@ class VertebraMatch:
         Mean distance of its registered surfaces.
     prior_to_current : tuple of tuple of float
         Rigid motion in LPS mm, four rows of four.
+    height : Change or None
+        Mean height of that third of the body, in front, in the middle or behind, that lost most; None where one of the
+        studies does not show the whole body.
     """
 
     instance: int
@@ -96,6 +99,7 @@ class VertebraMatch:
     prior_level: str | None
     residual_mm: float
     prior_to_current: Matrix
+    height: Change | None = None
 
 
 @dataclass(frozen=True)

@@ -126,6 +126,30 @@ def numbers(change: Change) -> tuple[str, str, str]:
     return change.name, f"{shown(change.prior)} to {shown(change.current)} {unit}{percent}", verdict
 
 
+def height_words(case: Case) -> str:
+    """Say which bodies have lost height since the prior study.
+
+    Parameters
+    ----------
+    case : Case
+        With its comparison.
+
+    Returns
+    -------
+    str
+        In words; empty where no height could be compared.
+    """
+    matches = () if case.response is None else case.response.vertebrae
+    compared = [(m, m.height) for m in matches if m.height is not None]
+    if not compared:
+        return ""
+    lost = [(m, h) for m, h in compared if h.verdict == "decreased"]
+    if not lost:
+        return f"none of {len(compared)} compared lost more than the limit of {compared[0][1].limit}"
+    parts = [f"{m.level or f'vertebra {m.instance}'}, {h.note}: {numbers(h)[1]}" for m, h in lost]
+    return f"{'; '.join(parts)} (limit {lost[0][1].limit}, {len(compared)} compared)"
+
+
 def _limit(text: str) -> str:
     return text.replace("mm3", "mm³").replace("10*-6.mm2/s", "10⁻⁶ mm²/s")
 

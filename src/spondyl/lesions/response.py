@@ -10,14 +10,16 @@ import numpy as np
 from spondyl import __version__
 from spondyl.core import QualityFlag, StepRecord
 from spondyl.core.response import LesionChange, Response
-from spondyl.lesions.change import changes, soft_diameter_mm
+from spondyl.lesions.change import changes, height_change, soft_diameter_mm
 from spondyl.lesions.compartments import Compartment
 from spondyl.lesions.criteria import Target, caution, irradiated_at, lesion_category, met_rads, recist, spino
+from spondyl.lesions.heights import body_heights
 from spondyl.lesions.match import match_lesions
 from spondyl.lesions.register import DOUBTFUL_COST, pair_vertebrae, register
 
 if TYPE_CHECKING:
     from spondyl.core import Case, Lesion
+    from spondyl.core.response import VertebraMatch
     from spondyl.lesions.change import ResponseSettings
     from spondyl.lesions.match import Matches
 
@@ -87,6 +89,7 @@ def _response(case: Case, prior: Case, settings: ResponseSettings) -> tuple[Resp
         return Response(assessable=False, reason=why), (_refused(why),)
     pairing = pair_vertebrae(case.vertebrae, prior.vertebrae)
     vertebrae = register(case, prior, pairing) if pairing.pairs else ()
+    vertebrae = _with_heights(case, prior, vertebrae, settings)
     if not vertebrae:
         why = "the studies share fewer than two vertebrae; give a prior study of the same region"
         return Response(assessable=False, reason=why), (_refused(why),)
@@ -100,6 +103,20 @@ def _response(case: Case, prior: Case, settings: ResponseSettings) -> tuple[Resp
         met_rads(suspicious),
     )
     return Response(assessable=True, vertebrae=vertebrae, lesions=lesions, verdicts=verdicts), flags
+
+
+def _with_heights(
+    case: Case, prior: Case, vertebrae: tuple[VertebraMatch, ...], settings: ResponseSettings
+) -> tuple[VertebraMatch, ...]:
+    """Note how the height of each body has changed where both studies show all of it."""
+    now, then = (body_heights(c.labels["structures"], c.labels["vertebrae"]) for c in (case, prior))
+    whole, whole_then = ({v.instance for v in c.vertebrae if not v.at_edge} for c in (case, prior))
+    found = []
+    for m in vertebrae:
+        seen = m.instance in whole & now.keys() and m.prior_instance in whole_then & then.keys()
+        change = height_change(now[m.instance], then[m.prior_instance], settings.height_percent) if seen else None
+        found.append(replace(m, height=change))
+    return tuple(found)
 
 
 def _refused(why: str) -> QualityFlag:
