@@ -1,15 +1,19 @@
 """The sections of scores and response in the report, and the same in the result file."""
 
+from dataclasses import replace
+
 import jsonschema
+import numpy as np
 
 from fake_case import PLANTED, analyzed_case
-from spondyl.core import Score, ScoreItem
+from spondyl.core import Image, Measurement, Score, ScoreItem
 from spondyl.core.response import Change, LesionChange, Response, Verdict, VertebraMatch
 from spondyl.io.panels import Pictures
 from spondyl.io.report import render_report
-from spondyl.io.response_panels import change_rows, numbers
+from spondyl.io.response_panels import change_rows, height_words, numbers
 from spondyl.io.result import result_document, result_schema
 from spondyl.io.score_panels import score_section, span
+from spondyl.io.wording import rests_on
 
 STILL = ((1.0, 0.0, 0.0, 0.0), (0.0, 1.0, 0.0, 0.0), (0.0, 0.0, 1.0, 0.0), (0.0, 0.0, 0.0, 1.0))
 VOLUME = Change("volume", "mm3", 2140.0, 4300.0, 100.9, "25 %", "increased")
@@ -95,3 +99,42 @@ def test_scores_are_told_by_place_with_open_items():
 
 def test_an_interval_is_written_as_one_number_where_it_is_one():
     assert (span(2, 2), span(2, 5), span(None, 5)) == ("2", "2 to 5", "")
+
+
+def test_bodies_that_lost_height_are_named_in_the_report():
+    lost = Change("body height", "mm", 22.0, 15.0, -31.8, "10 %", "decreased", "front third")
+    still = Change("body height", "mm", 25.0, 25.2, 0.8, "10 %", "unchanged", "middle third")
+    matches = tuple(VertebraMatch(n, n, f"L{n}", f"L{n}", 0.4, STILL, h) for n, h in ((2, still), (3, lost), (4, None)))
+    case = responding().with_(response=replace(RESPONSE, vertebrae=matches))
+    page = render_report(case, methods="")
+    assert "L3, front third: 22 to 15 mm (-32 %)" in page
+    assert "2 compared" in page
+    jsonschema.validate(result_document(case), result_schema())
+    unchanged = responding().with_(response=replace(RESPONSE, vertebrae=matches[:1]))
+    assert "none of 1 compared lost more than the limit of 10 %" in height_words(unchanged)
+    assert height_words(responding()) == ""
+
+
+def test_what_a_finding_rests_on_is_told_and_shaded():
+    case = analyzed_case()
+    found = case.lesions[0]
+    told = (
+        Measurement("evidence_FLUID", 2.71, "1"),
+        Measurement("evidence_T1", -0.3, "1"),
+        Measurement("evidence_inside", 71.0, "%"),
+        Measurement("adc_mean", 905.0, "10*-6.mm2/s"),
+    )
+    evidence = (case.labels["lesions"].array == found.label).astype(np.float32)
+    case = case.with_(
+        lesions=(replace(found, measurements=told), *case.lesions[1:]),
+        maps={**case.maps, "evidence": Image(evidence, case.labels["lesions"].grid)},
+    )
+    page = render_report(case, methods="")
+    assert "Rests on fluid-sensitive 2.7 (fall" in page
+    assert "71 % of what places add lies inside the outline" in page
+    assert 'class="o evidence"' in page
+    assert "what it rests on" in page
+    assert "mean ADC <b>905" in page
+    assert "evidence_" not in page
+    assert "Rests on no series alone" in rests_on(replace(found, measurements=told[1:2]))
+    assert rests_on(found) == ""

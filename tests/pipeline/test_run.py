@@ -80,8 +80,8 @@ def test_progress_is_told_before_each_step():
     assert told == [("a", 1, 2), ("b", 2, 2)]
 
 
-def test_the_road_has_two_steps_that_must_succeed_and_six_that_may_fail():
-    needed, optional = ["harmonize", "localize"], ["lesions", "classify", "scores", "align", "socce", "risk"]
+def test_the_road_has_two_steps_that_must_succeed_and_seven_that_may_fail():
+    needed, optional = ["harmonize", "localize"], ["lesions", "classify", "explain", "scores", "align", "socce", "risk"]
     assert [(s.name, s.optional) for s in STEPS] == [*((n, False) for n in needed), *((n, True) for n in optional)]
 
 

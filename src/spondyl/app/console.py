@@ -28,6 +28,7 @@ PART_WORDS = {
     "localize": "locating the vertebrae",
     "lesions": "searching for lesions",
     "classify": "classing vertebrae and lesions",
+    "explain": "explaining findings",
     "align": "bringing the images to one scale",
     "scores": "scoring",
     "risk": "estimating risks",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -42,6 +42,12 @@ SHOWN_COVERAGE = 0.35
 
 LABEL_MARGIN_PX = 12
 """A level name nearer to the upper or lower border, in screen pixels, is left out: it would be cut."""
+
+EVIDENCE_SHARES = (0.3, 0.5, 0.7)
+"""Shares of the strongest evidence from which a place is shaded, once more for each. Chosen by us."""
+
+EVIDENCE = "evidence_"
+"""How the names of measurements begin that say what a finding rests on."""
 
 _SEARCH_STEP = 4
 
@@ -199,7 +205,22 @@ class Pictures:
             panels += (Panel(view, stored, width_px, name, about, 2),)
         for panel in panels:
             self._draw(panel, names=True)
-        return panels
+        return panels + self._evidence(panels, lesion)
+
+    def _evidence(self, panels: tuple[Panel, ...], lesion: Lesion) -> tuple[Panel, ...]:
+        """Shade on one more picture what a finding rests on, the stronger the darker."""
+        if "evidence" not in self.case.maps or not evidence_of(lesion):
+            return ()
+        base = panels[0]
+        shown = sample(self.case.maps["evidence"], base.view)
+        panel = replace(
+            base, caption="what it rests on", about=f"{base.caption}, shaded where the finding rests", overlay=[]
+        )
+        for share in EVIDENCE_SHARES:
+            panel.add_outline(shown >= share, "evidence")
+        if "lesions" in self.case.labels:
+            panel.add_outline(sample_labels(self.case.labels["lesions"], base.view) == lesion.label, "lesion")
+        return (panel,)
 
     def _axial(self, lesion: Lesion) -> tuple[Image, View] | None:
         """Give the axial series that cuts a lesion, and the sheet of its nearest slice."""
@@ -265,6 +286,24 @@ def level_text(vertebra: Vertebra) -> str:
     if vertebra.level is None:
         return f"#{vertebra.instance}?"
     return f"{vertebra.level}?" if vertebra.level_uncertain else vertebra.level
+
+
+def evidence_of(lesion: Lesion) -> dict[str, float]:
+    """Give what a finding rests on, where it was explained.
+
+    Parameters
+    ----------
+    lesion : Lesion
+        A finding.
+
+    Returns
+    -------
+    dict of str to float
+        By series, the fall of the log-odds of a lesion without it; as ``"inside"`` the percentage that lies inside the
+        outline. Empty where it was not explained.
+    """
+    told = {m.name: m.value for m in lesion.measurements if m.value is not None}
+    return {name.removeprefix(EVIDENCE): value for name, value in told.items() if name.startswith(EVIDENCE)}
 
 
 def spoken(image: Image) -> str:

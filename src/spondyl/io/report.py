@@ -14,7 +14,7 @@ from spondyl import RESEARCH_USE_ONLY, __version__
 from spondyl.io import wording
 from spondyl.io.omics_panels import omics_section
 from spondyl.io.panels import PICTURED_LESIONS, Pictures, level_text
-from spondyl.io.response_panels import change_rows
+from spondyl.io.response_panels import change_rows, height_words
 from spondyl.io.result import slice_count
 from spondyl.io.risk_section import risk_section
 from spondyl.io.score_panels import score_section
@@ -111,6 +111,7 @@ def render_report(
     return environment.get_template("report.html").render(
         **_pictures(case, prior),
         response=case.response,
+        heights=height_words(case),
         case_id=case.case_id,
         notice=RESEARCH_USE_ONLY,
         version=__version__,
@@ -176,7 +177,8 @@ def _lesion_line(lesion: Lesion, case: Case) -> dict[str, Any]:
         "uncertainty": lesion.uncertainty,
         "uncertainty_word": wording.uncertainty_word(lesion.uncertainty),
         "sequences": ", ".join(lesion.sequences_used),
-        "measurements": lesion.measurements,
+        "measurements": wording.measured(lesion),
+        "rests_on": wording.rests_on(lesion),
         "opinion": wording.opinion(lesion),
         "compartment": lesion.compartment,
     }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from spondyl.io.panels import level_text
+from spondyl.io.panels import EVIDENCE, evidence_of, level_text
 
 if TYPE_CHECKING:
     from spondyl.core import Acquisition, Case, Lesion, Measurement, Vertebra
@@ -23,6 +23,7 @@ STEP_WORDS = {
     "localize": "Locating the vertebrae",
     "lesions": "Searching for lesions",
     "classify": "Classing vertebrae and lesions",
+    "explain": "Explaining findings",
     "scores": "Scoring",
     "align": "Bringing the images to one scale",
     "risk": "Estimating risks",
@@ -52,8 +53,17 @@ SUBTYPE_WORDS = {
 }
 """Subtypes whose name in the result file is not already how one says it."""
 
-UNIT_WORDS = {"1": "", "mm3": "mm³", "um2/s": "µm²/s", "mm2": "mm²"}
+UNIT_WORDS = {"1": "", "mm3": "mm³", "um2/s": "µm²/s", "mm2": "mm²", "10*-6.mm2/s": "10⁻⁶ mm²/s"}
 """Units of UCUM that one writes otherwise."""
+
+MEASUREMENT_WORDS = {"adc_mean": "mean ADC", "fat_fraction_mean": "mean fat fraction"}
+"""Measurements whose name in the result file is not already how one says it."""
+
+SLOT_WORDS = {"FLUID": "fluid-sensitive", "WATER": "Dixon water", "FAT_FRACTION": "fat fraction"}
+"""Inputs of the lesion network that one writes otherwise."""
+
+LEAST_EVIDENCE = 0.2
+"""Fall of log-odds from which a series is named among those that a finding rests on. Chosen by us."""
 
 OUTSIDE_BONE = "outside bone"
 """Where a candidate lies that no vertebra holds."""
@@ -114,6 +124,50 @@ def amount(measurement: Measurement) -> str:
         return "not assessable"
     value = f"{measurement.value:.0f}" if abs(measurement.value) >= 100 else f"{measurement.value:.3g}"
     return f"{value} {UNIT_WORDS.get(measurement.unit, measurement.unit)}".strip()
+
+
+def measured(lesion: Lesion) -> list[tuple[str, Measurement]]:
+    """Give the further measurements of a finding as they are shown.
+
+    Parameters
+    ----------
+    lesion : Lesion
+        A finding.
+
+    Returns
+    -------
+    list of tuple of (str, Measurement)
+        Name in words and measurement; what a finding rests on is told by `rests_on`.
+    """
+    shown = [m for m in lesion.measurements if not m.name.startswith(EVIDENCE)]
+    return [(MEASUREMENT_WORDS.get(m.name, m.name.replace("_", " ")), m) for m in shown]
+
+
+def rests_on(lesion: Lesion) -> str:
+    """Say what a finding rests on.
+
+    Parameters
+    ----------
+    lesion : Lesion
+        A finding.
+
+    Returns
+    -------
+    str
+        A sentence; empty where it was not explained.
+    """
+    told = evidence_of(lesion)
+    if not told:
+        return ""
+    inside = told.pop("inside", None)
+    strong = sorted(((fall, name) for name, fall in told.items() if fall >= LEAST_EVIDENCE), reverse=True)
+    series = ", ".join(f"{SLOT_WORDS.get(name, name)} {fall:.1f}" for fall, name in strong)
+    words = f"Rests on {series} (fall of the log-odds of a lesion where the series is made plain)"
+    if not strong:
+        words = "Rests on no series alone: with any one made plain it would still be found"
+    if inside is None:
+        return f"{words}; on no place alone."
+    return f"{words}; {inside:.0f} % of what places add lies inside the outline."
 
 
 def uncertainty_word(uncertainty: float) -> str:

@@ -15,6 +15,7 @@ from spondyl.harmonize.align import AlignSettings
 from spondyl.harmonize.step import HarmonizeSettings
 from spondyl.lesions.change import ResponseSettings
 from spondyl.lesions.classify import ClassifySettings
+from spondyl.lesions.explain import ExplainSettings
 from spondyl.lesions.scores import ScoreSettings
 from spondyl.lesions.step import LesionSettings
 from spondyl.localize.step import LocalizeSettings
@@ -55,12 +56,14 @@ class Settings:
         Settings of the third step: lesion candidates.
     classify : ClassifySettings
         Settings of the fourth step: classes of vertebrae and lesions.
+    explain : ExplainSettings
+        Settings of the explanation of findings: how many.
     scores : ScoreSettings
-        Settings of the fifth step: clinical scores.
+        Settings of the clinical scores.
     socce : SocceSettings
-        Settings of the sixth step: the place among a reference cohort, where omics are given.
+        Settings of the place among a reference cohort, where omics are given.
     align : AlignSettings
-        Settings of the sixth step: one scale for every image, and lesions measured on it.
+        Settings of the alignment: one scale for every image, and lesions measured on it.
     risk : RiskSettings
         Settings of the last step: what may become of the patient.
     response : ResponseSettings
@@ -81,6 +84,7 @@ class Settings:
     localize: LocalizeSettings = field(default_factory=LocalizeSettings)
     lesions: LesionSettings = field(default_factory=LesionSettings)
     classify: ClassifySettings = field(default_factory=ClassifySettings)
+    explain: ExplainSettings = field(default_factory=ExplainSettings)
     scores: ScoreSettings = field(default_factory=ScoreSettings)
     socce: SocceSettings = field(default_factory=SocceSettings)
     align: AlignSettings = field(default_factory=AlignSettings)

@@ -13,6 +13,7 @@ from spondyl.core import Case, ModelError
 from spondyl.harmonize.align import align
 from spondyl.harmonize.step import harmonize
 from spondyl.lesions.classify import classify_findings
+from spondyl.lesions.explain import explain_findings
 from spondyl.lesions.scores import score_findings
 from spondyl.lesions.step import find_lesions
 from spondyl.localize.step import localize
@@ -165,6 +166,7 @@ STEPS: tuple[StepEntry, ...] = (
         dict(zip(("context", "resnet", "densenet"), CLASSIFIERS, strict=True)),
         optional=True,
     ),
+    StepEntry("explain", explain_findings, {"network": LESIONS}, optional=True),
     StepEntry("scores", score_findings, optional=True),
     StepEntry("align", align, optional=True),
     StepEntry("socce", embed_case, optional=True),
