@@ -215,9 +215,9 @@ def height_change(now: Heights, then: Heights, limit_percent: float = 10.0) -> C
     Change
         Of the third whose height fell most; against the same body, which no comparison with neighbors can match.
     """
-    ratios = [a / max(b, 1e-6) for a, b in zip(now[:3], then[:3], strict=True)]
-    third = int(np.argmin(ratios))
-    change = _relative("body height", "mm", (then[third], now[third]), limit_percent)
+    after, before = ((h.front_mm, h.middle_mm, h.back_mm) for h in (now, then))
+    third = int(np.argmin([a / max(b, 1e-6) for a, b in zip(after, before, strict=True)]))
+    change = _relative("body height", "mm", (before[third], after[third]), limit_percent)
     return replace(change, note=f"{('front', 'middle', 'back')[third]} third")
 
 
