@@ -4,7 +4,11 @@
 
 ``FOLDER/harmonization`` holds the reference outputs of ComBat and the cord morphometry of 43 sites (PAM50 normalized
 metrics, Valošek 2024). ``ENV`` is an environment of its own with neuroHarmonize, which brings neuroCombat and an older
-numpy. Parts can be left out: without ``--data`` only speed is measured, without ``--others`` only ours.
+numpy::
+
+    python -m venv ENV && ENV/bin/pip install "numpy<2" neuroHarmonize
+
+Parts can be left out: without ``--data`` only speed is measured, without ``--others`` only ours.
 """
 
 from __future__ import annotations
@@ -48,7 +52,8 @@ rng = np.random.default_rng(0)
 site = np.arange(n) % k
 values = rng.normal(size=(n, p)) + rng.normal(size=(k, p))[site]
 age = rng.uniform(20, 80, n)
-out = {"neuroCombat": version("neuroCombat"), "neuroHarmonize": version("neuroHarmonize"), "numpy": np.__version__}
+out = {name: version(name) for name in ("neuroCombat", "neuroHarmonize", "numpy", "statsmodels")}
+out["python"] = sys.version.split()[0]
 covariates = pd.DataFrame({"SITE": [f"s{i}" for i in site], "AGE": age})
 def timed(f):
     start = time.process_time(); f(); return time.process_time() - start
@@ -90,8 +95,20 @@ def timed(function, repeats: int = 3) -> float:
 
 
 def _one_patient(table: pd.DataFrame, obs: pd.DataFrame) -> float:
-    model = HarmonySpine(keep=["age"], dimension=None).fit(table, obs=obs)
-    return timed(lambda: [model.transform(table.iloc[:1], obs=obs.iloc[:1]) for _ in range(20)]) / 20
+    """CPU time in s to harmonize a patient who comes alone, as a table of one row."""
+    model = HarmonySpine(keep=["age"]).fit(table, obs=obs)
+    one, who = table.iloc[:1], obs.iloc[:1]
+    return timed(lambda: [model.transform(one, obs=who) for _ in range(50)]) / 50
+
+
+def _peak_copies(table: pd.DataFrame, obs: pd.DataFrame) -> float:
+    """Most memory held at once while learning and harmonizing, the table given among it, in sizes of the table."""
+    size = table.to_numpy().nbytes
+    tracemalloc.start()
+    HarmonySpine(keep=["age"]).fit(table, obs=obs).transform(table, obs=obs)
+    peak = tracemalloc.get_traced_memory()[1] / size
+    tracemalloc.stop()
+    return 1 + peak
 
 
 def speed(others: str) -> None:
@@ -101,30 +118,29 @@ def speed(others: str) -> None:
     codes = np.arange(n) % k
     values = rng.normal(size=(n, p)) + rng.normal(size=(k, p))[codes]
     age = rng.uniform(20, 80, n)
-    scanners = Scanners(tuple(f"s{i}" for i in range(k)), codes)
-    columns = (age - age.mean())[:, None]
-    own = timed(lambda: apply_combat(fit_combat(values, scanners, columns), values, codes, columns))
-    tracemalloc.start()
-    apply_combat(fit_combat(values, scanners, columns), values, codes, columns)
-    copies = tracemalloc.get_traced_memory()[1] / values.nbytes
-    tracemalloc.stop()
-    table = pd.DataFrame(values[:, :1000], columns=[f"f{i}" for i in range(1000)])
+    table = pd.DataFrame(values, columns=[f"f{i}" for i in range(p)])
     obs = pd.DataFrame({"site": [f"s{i}" for i in codes], "age": age})
-    one = {m: _one_patient(table.iloc[:, :m], obs) for m in (50, 1000)}
-    smooth = timed(lambda: HarmonySpine(smooth=["age"], dimension=None).fit(table, obs=obs))
+    own = timed(lambda: HarmonySpine(keep=["age"], dimension=None).fit_transform(table, obs=obs))
+    with_space = timed(lambda: HarmonySpine(keep=["age"]).fit_transform(table, obs=obs))
+    one = {m: _one_patient(table.iloc[:, :m], obs) for m in (50, 1000, p)}
+    few = table.iloc[:, :1000]
+    smooth = timed(lambda: HarmonySpine(smooth=["age"], dimension=None).fit_transform(few, obs=obs))
     print(f"\nTable of {n} patients, {p} features, {k} sites, one covariate; CPU time, best of 3 (others: of 2).")
-    print(f"| ours: learn and apply | {own:.2f} s, peak {copies:.1f} copies of the table beyond it |")
+    print(f"| ours: learn and apply | {own:.2f} s |")
+    print(f"| ours: with the harmonization space, too | {with_space:.2f} s |")
+    print(f"| ours: most memory, the table given among it | {_peak_copies(table, obs):.1f} times the table |")
     for m, seconds in one.items():
         print(f"| ours: one patient, {m} features | {1000 * seconds:.2f} ms |")
-    print(f"| ours: learn with a spline covariate, 1000 features | {smooth:.2f} s |")
+    print(f"| ours: learn and apply with a spline covariate, 1000 features | {smooth:.2f} s |")
     if not others:
         return
     command = [others, "-W", "ignore", "-c", OTHERS, *map(str, (*SIZE, SMOOTH_FEATURES))]
     words = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     found = json.loads(words.partition("RESULT")[2])
+    print(f"Others: python {found['python']}, numpy {found['numpy']}, statsmodels {found['statsmodels']}.")
     for name in ("neuroHarmonize", "neuroCombat"):
         seconds = found[f"{name}_s"]
-        print(f"| {name} {found[name]} (numpy {found['numpy']}) | {seconds:.2f} s, {seconds / own:.1f} times ours |")
+        print(f"| {name} {found[name]} | {seconds:.2f} s, {seconds / own:.1f} times ours |")
     each, ours = found["neuroHarmonize_smooth_s"] / SMOOTH_FEATURES, smooth / 1000
     print(f"| neuroHarmonize, spline covariate | {each:.4f} s a feature, {each / ours:.0f} times ours |")
 

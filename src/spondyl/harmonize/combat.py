@@ -367,18 +367,23 @@ def apply_combat(
     """
     n, p = values.shape
     removed = np.empty((n, p))
-    width = max(BLOCK_VALUES // max(n, 1), 8)
-    for first in range(0, p, width):
-        part = slice(first, min(first + width, p))
-        # One more row without effect stands for scanners not seen, whose number is -1.
-        stretch = np.vstack([1 / np.sqrt(fit.effects.scale[:, part]), np.ones(part.stop - first)])
-        offset = np.vstack([fit.sd[part] * fit.effects.shift[:, part], np.zeros(part.stop - first)]) * stretch
-        y = values[:, part]
-        piece = y - fit.expected(columns, part)
-        piece *= (stretch - 1)[codes]
-        piece += y
-        piece -= offset[codes]
-        removed[:, part] = piece
+    design = np.hstack([np.ones((n, 1)), columns])
+    height = max(BLOCK_VALUES // max(p, 1), 1)
+    for scanner in np.unique(codes):
+        rows = np.flatnonzero(codes == scanner)
+        if scanner == UNSEEN:
+            removed[rows] = values[rows]
+            continue
+        # (y - expected) / stretch + expected - shift, in the fewest passes over the values.
+        stretch = 1 / np.sqrt(fit.effects.scale[scanner])
+        change = (stretch - 1) * np.vstack([fit.mean, fit.slopes])
+        change[0] += fit.sd * fit.effects.shift[scanner] * stretch
+        for first in range(0, len(rows), height):
+            part = rows[first : first + height]
+            piece = values[part]
+            piece *= stretch
+            piece -= design[part] @ change
+            removed[part] = piece
     return removed
 
 

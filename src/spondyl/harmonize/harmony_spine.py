@@ -19,7 +19,7 @@ from spondyl.harmonize.combat import ComBatSettings
 from spondyl.harmonize.design import check_separable, learn_covariates, obs_column
 from spondyl.harmonize.saved import read_learned, write_learned
 from spondyl.harmonize.space import learn_space
-from spondyl.harmonize.stages import calibrated_stage, learn_stages, pass_through, scanner_names
+from spondyl.harmonize.stages import Removed, calibrated_stage, learn_stages, pass_through, scanner_names
 from spondyl.harmonize.table import FeatureTable, check_training, read_features
 from spondyl.harmonize.uncertainty import MIN_REPEATS, repeatability
 from spondyl.harmonize.unseen import MIN_CALIBRATION_CASES, UnseenSettings
@@ -161,8 +161,11 @@ class HarmonySpine(TransformerMixin, BaseEstimator):
         SettingsError
             If a parameter is out of range.
         """
+        return self._learned(read_features(X, obs, self.roles()))
+
+    def _learned(self, table: FeatureTable) -> HarmonySpine:
+        """Learn from a table that was read."""
         variables = self._variables()
-        table = read_features(X, obs, self.roles())
         check_training(table)
         covariates = learn_covariates(table.obs, tuple(self.keep), tuple(self.smooth))
         columns, _ = covariates.columns(table.obs)
@@ -187,23 +190,31 @@ class HarmonySpine(TransformerMixin, BaseEstimator):
         self.measurement_source_ = "none"
         if self.dimension is None and not self.subject:
             return
-        removed = pass_through(self.stages_, table.values, table.obs, columns, UnseenSettings())
+        removed = pass_through(
+            self.stages_, table.values, table.obs, columns, UnseenSettings(), with_variance=bool(self.subject)
+        )
+        if self.subject and removed.variance is not None:
+            subjects = obs_column(table.obs, self.subject, "the patient").to_numpy()
+            self.measurement_variance_ = self._noise(removed.values, removed.variance, subjects)
+            self.measurement_source_ = "repeated scans"
         if self.dimension is not None:
-            self.space_ = learn_space(removed.values, self.dimension)
-        if not self.subject:
-            return
-        repeated = repeatability(removed.values, obs_column(table.obs, self.subject, "the patient").to_numpy())
+            self.space_ = learn_space(removed.values, self.dimension, overwrite=True)
+
+    def _noise(
+        self, values: NDArray[np.float64], variance: NDArray[np.float64], subjects: NDArray
+    ) -> NDArray[np.float64]:
+        """Variance of repeating a measurement on one scanner."""
+        repeated = repeatability(values, subjects)
         if repeated.freedom < MIN_REPEATS:
             msg = (
                 f"at least {MIN_REPEATS} repeated scans are wanted to learn how well features repeat, column "
                 f"{self.subject!r} shows {repeated.freedom}; leave subject out"
             )
             raise InputError(msg)
-        known = np.isfinite(removed.variance).sum(axis=0)
-        estimated = np.nansum(removed.variance, axis=0) / np.maximum(known, 1)
+        known = np.isfinite(variance).sum(axis=0)
+        estimated = np.nansum(variance, axis=0) / np.maximum(known, 1)
         # Repeats on different scanners differ by what is not known about these, too, which is counted by itself.
-        self.measurement_variance_ = np.maximum(repeated.variance - estimated, 0.0)
-        self.measurement_source_ = "repeated scans"
+        return np.maximum(repeated.variance - estimated, 0.0)
 
     def harmonize(self, X: Any, obs: pd.DataFrame | None = None) -> Harmonized:  # noqa: N803
         """Bring patients, old or new, one or many, to the common scale.
@@ -226,23 +237,33 @@ class HarmonySpine(TransformerMixin, BaseEstimator):
             If columns differ from those learned, or a scanner was not learned and the policy refuses.
         """
         check_is_fitted(self, "stages_")
-        table = self._read(X, obs)
+        removed, predicted = self._removed(self._read(X, obs), with_variance=True)
+        variance = np.zeros(removed.values.shape) if removed.variance is None else removed.variance
+        flags = tuple(tuple(words) for words in removed.flags)
+        return Harmonized(self.feature_names_, removed.values, np.sqrt(variance, out=variance), predicted, flags)
+
+    def _removed(self, table: FeatureTable, *, with_variance: bool) -> tuple[Removed, NDArray[np.bool_]]:
+        """Patients without scanner effects, missing values predicted, and which these are."""
         columns, raised = self.covariates_.columns(table.obs)
-        removed = pass_through(self.stages_, table.values, table.obs, columns, self._unseen())
+        removed = pass_through(
+            self.stages_, table.values, table.obs, columns, self._unseen(), with_variance=with_variance
+        )
         for flag, rows in raised.items():
             for row in np.flatnonzero(rows):
                 removed.flags[row].append(flag)
-        values, variance = removed.values, removed.variance + self.measurement_variance_
-        predicted = np.isnan(values)
+        values, variance = removed.values, removed.variance
+        if variance is not None:
+            variance += self.measurement_variance_
+        predicted = np.zeros(values.shape, bool) if table.complete else np.isnan(values)
         if self.space_ is not None and predicted.any():
             gaps = np.flatnonzero(predicted.any(axis=1))
             expected = self.space_.predict(values[gaps])
             values[gaps] = np.where(predicted[gaps], expected.values, values[gaps])
-            variance[gaps] = np.where(predicted[gaps], expected.variance, variance[gaps])
+            if variance is not None:
+                variance[gaps] = np.where(predicted[gaps], expected.variance, variance[gaps])
             for row in gaps:
                 removed.flags[row].append(PREDICTED)
-        flags = tuple(tuple(words) for words in removed.flags)
-        return Harmonized(self.feature_names_, values, np.sqrt(variance), predicted, flags)
+        return removed, predicted
 
     def transform(self, X: Any, *, obs: pd.DataFrame | None = None) -> NDArray[np.float64]:  # noqa: N803
         """Give harmonized features.
@@ -259,12 +280,13 @@ class HarmonySpine(TransformerMixin, BaseEstimator):
         ndarray of float, shape (n, p)
             In the order of `get_feature_names_out`.
         """
-        return self.harmonize(X, obs).values
+        check_is_fitted(self, "stages_")
+        return self._removed(self._read(X, obs), with_variance=False)[0].values
 
     def fit_transform(
         self,
         X: Any,  # noqa: N803
-        y: ArrayLike | None = None,
+        y: ArrayLike | None = None,  # noqa: ARG002
         *,
         obs: pd.DataFrame | None = None,
     ) -> NDArray[np.float64]:
@@ -284,7 +306,8 @@ class HarmonySpine(TransformerMixin, BaseEstimator):
         ndarray of float, shape (n, p)
             The same as ``fit`` and then ``transform``.
         """
-        return self.fit(X, y, obs=obs).transform(X, obs=obs)
+        table = read_features(X, obs, self.roles())
+        return self._learned(table)._removed(table, with_variance=False)[0].values
 
     def embed(self, X: Any, obs: pd.DataFrame | None = None) -> NDArray[np.float64]:  # noqa: N803
         """Give places in the harmonization space.
@@ -313,7 +336,9 @@ class HarmonySpine(TransformerMixin, BaseEstimator):
         table = self._read(X, obs)
         columns, _ = self.covariates_.columns(table.obs)
         return self.space_.predict(
-            pass_through(self.stages_, table.values, table.obs, columns, self._unseen()).values
+            pass_through(
+                self.stages_, table.values, table.obs, columns, self._unseen(), with_variance=False
+            ).values
         ).coordinates
 
     def calibrated(

@@ -123,7 +123,9 @@ def _patterns(z: NDArray[np.float64]) -> Iterator[tuple[NDArray[np.intp], NDArra
         yield np.array(rows, dtype=np.intp), np.flatnonzero(seen[rows[0]])
 
 
-def learn_space(values: NDArray[np.float64], dimension: int | str = "auto") -> HarmonizationSpace:
+def learn_space(
+    values: NDArray[np.float64], dimension: int | str = "auto", *, overwrite: bool = False
+) -> HarmonizationSpace:
     """Learn the space of harmonized features.
 
     Parameters
@@ -132,6 +134,8 @@ def learn_space(values: NDArray[np.float64], dimension: int | str = "auto") -> H
         Training patients; missing values are filled in with what the space predicts.
     dimension : int or str, optional
         Number of coordinates, or ``"auto"`` for the rule of `choose_dimension`.
+    overwrite : bool, optional
+        Whether the memory of `values` may be worked in, which spares a copy of a large table.
 
     Returns
     -------
@@ -153,22 +157,27 @@ def learn_space(values: NDArray[np.float64], dimension: int | str = "auto") -> H
     if dimension != "auto" and not (isinstance(dimension, int) and 1 <= dimension <= most):
         msg = f"dimension is 'auto' or a whole number from 1 to {most} for this table, got {dimension!r}"
         raise SettingsError(msg)
-    missing = np.isnan(values)
-    n_seen = np.maximum((~missing).sum(axis=0), 1)
-    center = np.where(missing, 0.0, values).sum(axis=0) / n_seen
-    away = np.where(missing, 0.0, values - center)
-    spread = np.sqrt((away**2).sum(axis=0) / n_seen)
+    z = values if overwrite else values.copy()
+    missing = np.isnan(z)
+    gaps = bool(missing.any())
+    n_seen = np.maximum(n - missing.sum(axis=0), 1)
+    center = np.nansum(z, axis=0) / n_seen if gaps else z.mean(axis=0)
+    z -= center
+    z[missing] = 0.0
+    spread = np.sqrt(np.einsum("ij,ij->j", z, z) / n_seen)
     varying = spread > 0
     spread[~varying] = 1.0
-    z = away / spread
+    z /= spread
     for _ in range(MAX_ROUNDS):
         d = choose_dimension(z) if dimension == "auto" else int(dimension)
         loadings, unique = _factors(z, d)
         loadings[~varying] = 0.0
         space = HarmonizationSpace(center, spread, loadings, unique)
-        if not missing.any():
+        if not gaps:
             break
-        change = (space.predict(np.where(missing, np.nan, values)).values - center) / spread - z
+        seen = center + z * spread
+        seen[missing] = np.nan
+        change = (space.predict(seen).values - center) / spread - z
         z[missing] += change[missing]
         if np.sqrt(np.mean(change[missing] ** 2)) < SETTLED:
             break
@@ -213,7 +222,7 @@ def _factors(z: NDArray[np.float64], d: int) -> tuple[NDArray[np.float64], NDArr
     largest = values[:d]
     wide = p > n
     directions = z.T @ (vectors[:, :d] / np.sqrt(np.maximum(largest * n, 1e-300))) if wide else vectors[:, :d]
-    noise = max(float((z**2).sum() / n - largest.sum()), 0.0) / max(p - d, 1)
+    noise = max(float(np.vdot(z, z)) / n - float(largest.sum()), 0.0) / max(p - d, 1)
     loadings = directions * np.sqrt(np.maximum(largest - noise, 0.0))
     # The sign of a component is arbitrary; fixed, so that two machines give the same coordinates.
     signs = np.sign(loadings[np.abs(loadings).argmax(axis=0), np.arange(d)])

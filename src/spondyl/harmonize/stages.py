@@ -106,14 +106,14 @@ class Removed:
     ----------
     values : ndarray of float, shape (n, p)
         Without the effects of the stages so far.
-    variance : ndarray of float, shape (n, p)
-        What the uncertainty of those effects adds to each value, in its squared unit.
+    variance : ndarray of float, shape (n, p), or None
+        What the uncertainty of those effects adds to each value, in its squared unit; None where nobody asked.
     flags : list of list of str
         For each patient what the reader should know.
     """
 
     values: NDArray[np.float64]
-    variance: NDArray[np.float64]
+    variance: NDArray[np.float64] | None
     flags: list[list[str]]
 
 
@@ -219,6 +219,8 @@ def pass_through(
     obs: pd.DataFrame,
     columns: NDArray[np.float64],
     unseen: UnseenSettings,
+    *,
+    with_variance: bool = True,
 ) -> Removed:
     """Take patients, old or new, through all stages.
 
@@ -234,6 +236,8 @@ def pass_through(
         Their covariates.
     unseen : UnseenSettings
         What is done with scanners that were not learned.
+    with_variance : bool, optional
+        Whether to say how sure the values are, too.
 
     Returns
     -------
@@ -245,7 +249,7 @@ def pass_through(
     InputError
         If a scanner was not learned and the policy refuses, or cannot be followed.
     """
-    state = Removed(values, np.zeros(values.shape), [[] for _ in range(len(values))])
+    state = Removed(values, None, [[] for _ in range(len(values))])
     for stage in stages:
         ready = stage
         if unseen.policy == Policy.CALIBRATE:
@@ -257,10 +261,22 @@ def pass_through(
         for row in np.flatnonzero(codes >= len(stage.combat.names)):
             state.flags[row].append(f"{stage.variable}_calibrated")
         after = ready.apply(state.values, codes, columns)
-        variance = scanner_variance(ready.combat, after, codes, columns, strange)
-        kept = np.vstack([ready.combat.effects.scale, np.ones(values.shape[1])])[codes]
-        state = Removed(after, state.variance / kept + variance, state.flags)
+        variance = state.variance
+        if with_variance:
+            own = scanner_variance(ready.combat, after, codes, columns, strange)
+            variance = own if variance is None else _stretched(variance, ready.combat, codes, own)
+        state = Removed(after, variance, state.flags)
     return state
+
+
+def _stretched(
+    variance: NDArray[np.float64], combat: ComBatFit, codes: NDArray[np.intp], added: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Variance of the stages before on the scale of this one, and what this one adds."""
+    for number in np.unique(codes[codes != UNSEEN]):
+        variance[codes == number] /= combat.effects.scale[number]
+    variance += added
+    return variance
 
 
 def _followed(

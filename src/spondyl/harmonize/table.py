@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -30,11 +31,14 @@ class FeatureTable(NamedTuple):
         Their values; NaN where one is missing. May be the memory of the caller, so it is never written to.
     obs : DataFrame, shape (n, ...)
         Everything else about the patients: scanner, covariates, acquisition.
+    complete : bool
+        Whether no value is missing.
     """
 
     names: tuple[str, ...]
     values: NDArray[np.float64]
     obs: pd.DataFrame
+    complete: bool
 
 
 def read_features(
@@ -66,32 +70,32 @@ def read_features(
     InputError
         If columns are missing, doubled, new or not numeric, rows do not match, or values are infinite.
     """
-    frame = _frame(X, names)
+    labels, frame = _labels(X, names)
     if obs is not None and len(obs) != len(frame):
         msg = f"obs must describe every row of the table, got {len(obs)} rows for {len(frame)}; give the same patients"
         raise InputError(msg)
     if not len(frame):
         msg = "the table must hold at least one patient, got no rows"
         raise InputError(msg)
-    if not frame.columns.is_unique:
-        twice = frame.columns[frame.columns.duplicated()].unique()
+    if len(set(labels)) < len(labels):
+        twice = dict.fromkeys(name for name, count in Counter(labels).items() if count > 1)
         msg = f"every column needs a name of its own, {_listed(twice)} stand twice; rename them"
         raise InputError(msg)
-    patients = frame[[c for c in frame.columns if c in roles]]
-    if obs is not None:
-        patients = obs.reset_index(drop=True).combine_first(patients.reset_index(drop=True))
+    described = [i for i, name in enumerate(labels) if name in roles]
+    patients = _patients(frame, [labels[i] for i in described], described, obs)
     for name, role in roles.items():
-        if role:
-            obs_column(patients if obs is not None else frame, name, role)
-    features = frame[[c for c in frame.columns if c not in roles]]
-    features = features if names is None else _in_order(features, names)
-    return FeatureTable(tuple(features.columns), _numbers(features), patients.reset_index(drop=True))
+        if role and name not in patients:
+            obs_column(patients if obs is not None else pd.DataFrame(columns=list(labels)), name, role)
+    own = _chosen(labels, roles, names)
+    found = labels if own is None else tuple(labels[i] for i in own)
+    values, complete = _numbers(frame, found, own)
+    return FeatureTable(found, values, patients, complete)
 
 
-def _frame(table: Any, names: Sequence[str] | None) -> pd.DataFrame:
+def _labels(table: Any, names: Sequence[str] | None) -> tuple[tuple[str, ...], pd.DataFrame | NDArray]:
+    """Names of the columns as text, and the table, whose own labels nobody changes."""
     if isinstance(table, pd.DataFrame):
-        # A view with new labels; the caller's table keeps its own.
-        return table.set_axis([str(c) for c in table.columns], axis=1)
+        return tuple(map(str, table.columns.tolist())), table
     array = np.asarray(table)
     if array.ndim != 2:
         msg = f"the table must have rows for patients and columns for features, got {array.ndim} dimension(s)"
@@ -99,49 +103,78 @@ def _frame(table: Any, names: Sequence[str] | None) -> pd.DataFrame:
     if names is not None and array.shape[1] != len(names):
         msg = f"{len(names)} features were learned, the table has {array.shape[1]} columns; give the same features"
         raise InputError(msg)
-    return pd.DataFrame(array, columns=list(names or (f"x{i}" for i in range(array.shape[1]))), copy=False)
+    labels = tuple(names) if names else tuple(f"x{i}" for i in range(array.shape[1]))
+    return labels, array
 
 
-def _in_order(features: pd.DataFrame, names: Sequence[str]) -> pd.DataFrame:
-    missing = [name for name in names if name not in features.columns]
+def _patients(
+    frame: pd.DataFrame | NDArray, named: Sequence[str], described: Sequence[int], obs: pd.DataFrame | None
+) -> pd.DataFrame:
+    """Everything that describes patients: from `obs`, and what it lacks from the table."""
+    if not described or not isinstance(frame, pd.DataFrame):
+        return pd.DataFrame(index=range(len(frame))) if obs is None else obs.reset_index(drop=True)
+    own = frame.iloc[:, list(described)].set_axis(list(named), axis=1).reset_index(drop=True)
+    return own if obs is None else obs.reset_index(drop=True).combine_first(own)
+
+
+def _chosen(labels: Sequence[str], roles: Mapping[str, str], names: Sequence[str] | None) -> list[int] | None:
+    """Places of the features in the order wanted; None where the table holds just these."""
+    if names is None:
+        own = [i for i, name in enumerate(labels) if name not in roles]
+        return None if len(own) == len(labels) else own
+    if labels == tuple(names):
+        return None
+    place = {name: i for i, name in enumerate(labels) if name not in roles}
+    missing = [name for name in names if name not in place]
     known = set(names)
-    new = [name for name in features.columns if name not in known]
+    new = [name for name in place if name not in known]
     if missing or new:
         parts = [f"{_listed(missing)} missing"] if missing else []
         parts += [f"{_listed(new)} never learned"] if new else []
         msg = f"the table must have the features that were learned: {' and '.join(parts)}; correct the columns"
         raise InputError(msg)
-    return features if tuple(features.columns) == tuple(names) else features[list(names)]
+    return [place[name] for name in names]
 
 
-def _numbers(features: pd.DataFrame) -> NDArray[np.float64]:
-    text = [c for c, kind in zip(features.columns, features.dtypes, strict=True) if not _fits(kind)]
-    if text:
-        msg = (
-            f"features must be numbers, {_listed(text)} hold {features[text[0]].dtype}; keep such a column as a "
-            "covariate, give it in obs, or leave it out"
-        )
-        raise InputError(msg)
-    if not features.shape[1]:
+def _columns(frame: pd.DataFrame | NDArray, own: list[int]) -> pd.DataFrame | NDArray:
+    """Some columns of a table, without a copy where they lie side by side."""
+    which = slice(own[0], own[-1] + 1) if own == list(range(own[0], own[-1] + 1)) else own
+    return frame.iloc[:, which] if isinstance(frame, pd.DataFrame) else frame[:, which]
+
+
+def _numbers(frame: pd.DataFrame | NDArray, names: Sequence[str], own: list[int] | None) -> tuple[NDArray[np.float64], bool]:
+    """Values of the features, and whether all are there."""
+    if not names:
         msg = "the table must hold at least one feature, got none beside the columns that describe the patients"
         raise InputError(msg)
-    values = features.to_numpy(dtype=np.float64, na_value=np.nan)
+    features = frame if own is None else _columns(frame, own)
+    of_column = features.dtypes.tolist() if isinstance(features, pd.DataFrame) else [features.dtype] * len(names)
+    # Types are few and columns many, so each type is asked about once.
+    kinds = set(of_column)
+    unfit = {kind for kind in kinds if not is_numeric(pd.Series(dtype=kind))}
+    if unfit:
+        text = [name for name, kind in zip(names, of_column, strict=True) if kind in unfit]
+        msg = (
+            f"features must be numbers, {_listed(text)} hold {of_column[names.index(text[0])]}; keep such a column as "
+            "a covariate, give it in obs, or leave it out"
+        )
+        raise InputError(msg)
+    if isinstance(features, pd.DataFrame) and not all(isinstance(kind, np.dtype) for kind in kinds):
+        values = features.to_numpy(np.float64, na_value=np.nan)
+    else:
+        values = np.asarray(features, np.float64)
     # One pass without a table of truth values: only infinities of one sign or both make a sum infinite or NaN.
     with np.errstate(invalid="ignore", over="ignore"):
-        suspicious = not np.isfinite(values.sum())
-    if suspicious:
+        complete = bool(np.isfinite(values.sum()))
+    if not complete:
         infinite = np.flatnonzero(np.isinf(values).any(axis=0))
         if len(infinite):
             msg = (
-                f"{_listed(features.columns[infinite])} hold infinite values; find out where they come from, or mark "
+                f"{_listed(names[i] for i in infinite)} hold infinite values; find out where they come from, or mark "
                 "them as missing"
             )
             raise InputError(msg)
-    return values
-
-
-def _fits(kind: Any) -> bool:
-    return is_numeric(pd.Series(dtype=kind))
+    return values, complete
 
 
 def check_training(table: FeatureTable) -> None:
@@ -160,7 +193,7 @@ def check_training(table: FeatureTable) -> None:
     if len(table.values) < 3:
         msg = f"at least 3 patients are wanted to learn from, got {len(table.values)}"
         raise InputError(msg)
-    if np.isnan(table.values.sum()):
+    if not table.complete:
         empty = np.flatnonzero(np.isnan(table.values).all(axis=0))
         if len(empty):
             msg = f"{_listed([table.names[i] for i in empty])} have no value in any patient; leave them out"

@@ -13,6 +13,7 @@ import numpy as np
 from scipy.special import ndtri
 
 from spondyl.core import InputError
+from spondyl.harmonize.combat import BLOCK_VALUES, UNSEEN
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -56,16 +57,27 @@ def scanner_variance(
     To first order, for a harmonized value ``h`` with expectation ``m``: ``sd² V(shift) / scale + (h - m)² V(ln
     scale) / 4``. A scanner that was not learned differs by as much as the known ones differ from each other.
     """
-    effects, p = fit.effects, removed.shape[1]
-    between_scale = _between_log_scales(fit)
-    known = np.where(np.isfinite(effects.shift_variance), effects.shift_variance, fit.between) / effects.scale
-    # A last row stands for a scanner of which nothing is known, whose number is -1.
-    shift = np.vstack([known, np.zeros(p)])[codes]
-    log_scale = np.vstack([effects.log_scale_variance, np.zeros(p)])[codes]
-    shift[strange] += fit.between
-    log_scale[strange] += between_scale
-    away = removed - fit.expected(columns)
-    return fit.sd**2 * shift + away**2 * log_scale / 4
+    between_scale = _between_log_scales(fit) if strange.any() else 0.0
+    used, place = np.unique(codes, return_inverse=True)
+    unseen = used == UNSEEN
+    n, p = removed.shape
+    variance = np.empty((n, p))
+    width = max(BLOCK_VALUES // max(n, 1), 8)
+    for first in range(0, p, width):
+        part = slice(first, min(first + width, p))
+        between = fit.between[part]
+        shift, log_scale, scale = (
+            of_all[used, part]
+            for of_all in (fit.effects.shift_variance, fit.effects.log_scale_variance, fit.effects.scale)
+        )
+        shift = np.where(np.isfinite(shift), shift, between) / scale
+        shift[unseen], log_scale[unseen] = 0.0, 0.0
+        piece = removed[:, part] - fit.expected(columns, part)
+        np.square(piece, out=piece)
+        piece *= (log_scale[place] + between_scale * strange[:, None]) / 4
+        piece += fit.sd[part] ** 2 * (shift[place] + between * strange[:, None])
+        variance[:, part] = piece
+    return variance
 
 
 def _between_log_scales(fit: ComBatFit) -> float:
