@@ -7,8 +7,10 @@ gain, placement and imperfections; the anatomy and its tissues stay the same. Ou
 harmonization is measured and not localization. Printed are, for each way of scaling,
 
 1. the coefficient of variation between scanners of each tissue's mean signal, median over the patients;
-2. how far the contrast of lesion to normal marrow, signal over signal, lies from its true value: that of the same
-   slices at the reference acquisition without noise, coil or other imperfection;
+2. how far the contrast of lesion to normal marrow (mean signal over median signal, as the step measures them) lies from
+   its true value: that of the same slices at the reference acquisition without noise, coil or other imperfection.
+   Lesions with less than a quarter of the marrow's signal are also counted apart: what is nearly black has noise and
+   ghosts for its signal, and their share of it has no bound;
 3. how often 90 % intervals of a harmonized feature hold the patient's value, on the same and more patients. Features
    are mean signals of tissues on the aligned images and in ADC; `HarmonySpine` learns scanners and repeatability from
    all patients but one, and is asked about that one. His value is taken from the other scanners, whose own noise the
@@ -24,8 +26,10 @@ import json
 import platform
 import sys
 import time
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
 from importlib.metadata import version
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -37,6 +41,7 @@ from spondyl.harmonize.align import Even, even_images, scaled_images
 from spondyl.harmonize.bias import bias_field, foreground
 from spondyl.harmonize.contrast import reference_of
 from spondyl.harmonize.harmony_spine import HarmonySpine
+from spondyl.harmonize.prominence import normal_marrow
 from spondyl.phantom.anatomy import build_anatomy
 from spondyl.phantom.bench import Artifacts
 from spondyl.phantom.patient import EXTENT_MM, SPACING_MM, labels_on, scan_study
@@ -62,6 +67,12 @@ TISSUES = {
 }
 AS_MEASURED, HARMONIZED = "as measured", "coil, tissues, equations"
 WAYS = (AS_MEASURED, "N4 alone", "coil, percentiles", "coil, tissues", HARMONIZED)
+MARROW = "normal marrow"
+"""Inside the bodies and away from lesions, as the step finds it."""
+
+DARK = 0.25
+"""Lesions with less than this share of the marrow's signal count as dark."""
+
 COVERED = 1.6449
 """Standard deviations on both sides of a 90 % interval."""
 
@@ -128,13 +139,17 @@ def masks_of(anatomy, case: Case) -> dict:
     landmarks = find_landmarks(anatomy.grid, anatomy.tissue, anatomy.structure)
     near = landmarks.front_distance_mm(places) <= 0
     masks = {name: np.isin(tissue, values) & (lesion == 0) & near for name, values in TISSUES.items()}
-    return masks | {"lesion": lesion > 0}
+    return masks | {"lesion": lesion > 0, MARROW: normal_marrow(case) & near}
 
 
 def means(arrays: dict, masks: dict) -> dict:
-    """Mean signal of each tissue on each sequence."""
+    """Mean signal of each tissue on each sequence; of the normal marrow that lesions are compared with, the median."""
     return {
-        s: {n: float(np.mean(arrays[s][m & np.isfinite(arrays[s])])) for n, m in masks.items() if m.sum() > 30}
+        s: {
+            n: float((np.median if n == MARROW else np.mean)(arrays[s][m & np.isfinite(arrays[s])]))
+            for n, m in masks.items()
+            if m.sum() > 30
+        }
         for s in SEQUENCES
     }
 
@@ -149,34 +164,57 @@ def features(arrays: dict, masks: dict) -> dict[str, float]:
     return found
 
 
-def run(n_patients: int, more: int) -> tuple[list[dict], pd.DataFrame, float]:
-    """Scan every patient on every scanner; tissue means, the table of features, and seconds a study in all ways."""
-    results, rows, spent = [], [], 0.0
-    for seed in range(FIRST_SEED, FIRST_SEED + n_patients + more):
-        anatomy, parameters = patient(seed)
-        found, true = {way: [] for way in WAYS}, []
-        for number, (vendor, field) in enumerate(SCANNERS):
-            taken, visit = protocols(number), {"seed": seed, "visit": number + 1}
-            case = case_of(anatomy, scan_study(anatomy, parameters(field), taken, **visit)[0])
-            masks = masks_of(anatomy, case)
-            started = time.process_time()
-            even = even_images(case)
-            aligned, _ = scaled_images(case, even, "physics")
-            spent += time.process_time() - started
-            arrays = {s: a.values for s, a in aligned.items()}
-            rows.append({"patient": f"p{seed}", "scanner": f"{vendor} {field} T", **features(arrays, masks)})
-            if seed >= FIRST_SEED + n_patients:
-                continue
-            for way, of_way in (other_ways(case, even) | {HARMONIZED: arrays}).items():
-                found[way].append(means(of_way, masks))
-            perfect = [at_reference(p) for p in taken if p.sequence in SEQUENCES]
-            images, _ = scan_study(anatomy, parameters(1.5), perfect, **visit, artifacts=PERFECT)
-            ideal = case_of(anatomy, images)
-            true.append(means(even_images(ideal, correct_bias=False).views.arrays, masks_of(anatomy, ideal)))
-        if true:
-            results.append({"found": found, "true": true})
-        print(f"patient {seed}: {time.process_time():.0f} s", file=sys.stderr, flush=True)
-    return results, pd.DataFrame(rows), spent / len(rows)
+def run_patient(seed: int, with_truth: bool) -> tuple[dict, list[dict], float]:
+    """Scan one patient on every scanner; tissue means, rows of the table of features, and seconds of the step."""
+    anatomy, parameters = patient(seed)
+    found, true, rows, spent = {way: [] for way in WAYS}, [], [], 0.0
+    for number, (vendor, field) in enumerate(SCANNERS):
+        taken, visit = protocols(number), {"seed": seed, "visit": number + 1}
+        case = case_of(anatomy, scan_study(anatomy, parameters(field), taken, **visit)[0])
+        masks = masks_of(anatomy, case)
+        started = time.process_time()
+        even = even_images(case)
+        aligned, _ = scaled_images(case, even, "physics")
+        spent += time.process_time() - started
+        arrays = {s: a.values for s, a in aligned.items()}
+        rows.append({"patient": f"p{seed}", "scanner": f"{vendor} {field} T", **features(arrays, masks)})
+        if not with_truth:
+            continue
+        for way, of_way in (other_ways(case, even) | {HARMONIZED: arrays}).items():
+            found[way].append(means(of_way, masks))
+        perfect = [at_reference(p) for p in taken if p.sequence in SEQUENCES]
+        images, _ = scan_study(anatomy, parameters(1.5), perfect, **visit, artifacts=PERFECT)
+        ideal = case_of(anatomy, images)
+        true.append(means(even_images(ideal, correct_bias=False).views.arrays, masks_of(anatomy, ideal)))
+    print(f"patient {seed}: {time.process_time():.0f} s", file=sys.stderr, flush=True)
+    return {"found": found, "true": true}, rows, spent
+
+
+def run_kept(seed: int, with_truth: bool, folder: str) -> tuple[dict, list[dict], float]:
+    """The same, from an earlier run of this version where its file is there."""
+    file = Path(folder) / f"{seed}-{with_truth}.json"
+    if folder and file.is_file():
+        result, rows, spent = json.loads(file.read_text(encoding="utf-8"))
+        return result, rows, spent
+    done = run_patient(seed, with_truth)
+    if folder:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(json.dumps(done), encoding="utf-8")
+    return done
+
+
+def run(n_patients: int, more: int, jobs: int, folder: str = "") -> tuple[list[dict], pd.DataFrame, float]:
+    """Scan every patient on every scanner; tissue means, the table of features, and seconds a study."""
+    seeds = range(FIRST_SEED, FIRST_SEED + n_patients + more)
+    truth = [seed < FIRST_SEED + n_patients for seed in seeds]
+    if jobs > 1:
+        with ProcessPoolExecutor(jobs) as pool:
+            done = list(pool.map(run_kept, seeds, truth, [folder] * len(seeds)))
+    else:
+        done = list(map(run_kept, seeds, truth, [folder] * len(seeds)))
+    rows = [row for _, of_patient, _ in done for row in of_patient]
+    spent = sum(seconds for *_, seconds in done)
+    return [result for result, *_ in done[:n_patients]], pd.DataFrame(rows), spent / len(rows)
 
 
 def variation(values: list[float]) -> float:
@@ -191,22 +229,26 @@ def summary(results: list[dict]) -> dict:
         for s in SEQUENCES:
             seen = [t for t in TISSUES if all(t in f[s] for r in results for f in r["found"][way])]
             cvs = {t: float(np.median([variation([f[s][t] for f in r["found"][way]]) for r in results])) for t in seen}
-            errors = np.array([_contrast_errors(r, way, s) for r in results if "lesion" in r["true"][0][s]])
+            with_lesion = [r for r in results if all("lesion" in t[s] for t in r["true"] + r["found"][way])]
+            true = np.array([[_contrast(t[s]) for t in r["true"]] for r in with_lesion])
+            got = np.array([[_contrast(f[s]) for f in r["found"][way]] for r in with_lesion])
+            errors, dark = got / true - 1, true < DARK
             table[f"{way} / {s}"] = {
                 "tissue_cv": cvs,
                 "mean_cv": float(np.mean(list(cvs.values()))),
                 "contrast_error_mean": float(errors.mean()),
                 "contrast_error_abs_median": float(np.median(np.abs(errors))),
                 "contrast_error_abs_p90": float(np.quantile(np.abs(errors), 0.9)),
+                "contrast_error_abs_median_not_dark": float(np.median(np.abs(errors[~dark]))) if (~dark).any() else np.nan,
+                "contrast_error_of_marrow": float(np.median(np.abs(got - true))),
+                "dark": int(dark.sum()),
+                "by_patient": np.median(np.abs(errors), axis=1).tolist(),
             }
     return table
 
 
-def _contrast_errors(result: dict, way: str, s: Sequence) -> list[float]:
-    def contrast(f):
-        return f[s]["lesion"] / f[s]["marrow"]
-
-    return [contrast(f) / contrast(t) - 1 for f, t in zip(result["found"][way], result["true"], strict=True)]
+def _contrast(signals: dict[str, float]) -> float:
+    return signals["lesion"] / signals[MARROW]
 
 
 def coverage(table: pd.DataFrame) -> dict[str, float]:
@@ -239,32 +281,42 @@ def coverage(table: pd.DataFrame) -> dict[str, float]:
     return {n: float(np.mean(inside[n])) for n in names} | {"all": float(everything)}
 
 
-def main() -> None:
-    """Run and print."""
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--patients", type=int, default=4, help="for the images")
-    parser.add_argument("--more", type=int, default=10, help="further ones for the intervals")
-    parser.add_argument("--json", help="also write the figures here")
-    arguments = parser.parse_args()
-    results, measured, seconds = run(arguments.patients, arguments.more)
+def report(results: list[dict], measured: pd.DataFrame, seconds: float) -> dict:
+    """Print all figures."""
     table = summary(results)
-    print(f"Data: {arguments.patients} synthetic patients (intervals: {arguments.patients + arguments.more}) on "
+    print(f"Data: {len(results)} synthetic patients (intervals: {measured.patient.nunique()}) on "
           f"{len(SCANNERS)} scanners, seeds from {FIRST_SEED}.")  # fmt: skip
     print(f"Versions: python {platform.python_version()}, spondyl {__version__}, numpy {version('numpy')},")
     print(f"SimpleITK {version('SimpleITK')}. The way of the step took {seconds:.1f} s of CPU a study.\n")
-    print("| scale / sequence | mean CV | " + " | ".join(TISSUES) + " | contrast error: mean | median abs | p90 abs |")
+    head = "contrast error: mean | median abs | p90 abs | median abs, lesions not dark | median abs, of marrow"
+    print(f"| scale / sequence | mean CV | {' | '.join(TISSUES)} | {head} | by patient |")
     for name, row in table.items():
         cells = [f"{row['tissue_cv'].get(t, float('nan')):.3f}" for t in TISSUES]
-        keys = ("contrast_error_mean", "contrast_error_abs_median", "contrast_error_abs_p90")
-        tail = [f"{row[k]:+.1%}" for k in keys]
+        keys = ("mean", "abs_median", "abs_p90", "abs_median_not_dark", "of_marrow")
+        tail = [f"{row[f'contrast_error_{k}']:+.1%}" for k in keys]
+        tail.append(", ".join(f"{v:.0%}" for v in row["by_patient"]))
         print(f"| {name} | {row['mean_cv']:.3f} | " + " | ".join(cells + tail) + " |")
     before, after = (np.mean([table[f"{w} / {s}"]["mean_cv"] for s in SEQUENCES]) for w in (AS_MEASURED, HARMONIZED))
     print(f"\nVariation between scanners, mean over tissues and sequences: {before:.3f} to {after:.3f}, "
           f"a fall by {1 - after / before:.0%}.\n")  # fmt: skip
     covered = coverage(measured)
+    return {"images": table, "coverage": covered}
+
+
+def main() -> None:
+    """Run and print."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--patients", type=int, default=4, help="for the images")
+    parser.add_argument("--more", type=int, default=10, help="further ones for the intervals")
+    parser.add_argument("--jobs", type=int, default=1, help="patients at once, each in a process of its own")
+    parser.add_argument("--keep", default="", help="folder for finished patients, so that a run can be cut in parts")
+    parser.add_argument("--json", help="also write the figures here")
+    arguments = parser.parse_args()
+    results, measured, seconds = run(arguments.patients, arguments.more, arguments.jobs, arguments.keep)
+    figures = report(results, measured, seconds)
     if arguments.json:
         with open(arguments.json, "w", encoding="utf-8") as file:  # noqa: PTH123
-            json.dump({"images": table, "coverage": covered}, file, indent=1)
+            json.dump(figures, file, indent=1)
 
 
 if __name__ == "__main__":

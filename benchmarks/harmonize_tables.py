@@ -145,46 +145,77 @@ def speed(others: str) -> None:
     print(f"| neuroHarmonize, spline covariate | {each:.4f} s a feature, {each / ours:.0f} times ours |")
 
 
-def cord(folder: Path, permutations: int) -> None:
-    """Probes of vendor and site, and the effect of sex, before and after."""
+NESTED, FLAT = ["manufacturer", "site"], "site"
+"""Vendor first, then site; and site alone, to compare."""
+
+
+def cord_table(folder: Path) -> tuple[pd.DataFrame, list[str]]:
+    """Areas of cord and canal with vendor, site, sex and age; and the names of the features."""
     rows = pd.read_csv(folder / "cord_morphometry_43_sites" / "derived_summary.csv")
     rows = rows[rows.level <= 10].assign(name=rows.structure + "_" + rows.level.astype(str))
     features = rows.pivot_table(index="participant_id", columns="name", values="mean_area_mm2")
     obs = rows.groupby("participant_id")[["site", "manufacturer", "sex", "age"]].first().loc[features.index]
     table = features.join(obs).dropna(subset=["sex", "age", "site"]).reset_index(drop=True)
-    table = table[table.groupby("site").site.transform("size") >= 2].reset_index(drop=True)
-    names = list(features.columns)
-    options = {"site": "site", "keep": ["sex", "age"], "dimension": None}
-    print(f"\nCord morphometry: {len(table)} adults, {table.site.nunique()} sites, {len(names)} features.")
-    base = ["manufacturer"]
-    whole = HarmonySpine(**options).fit(table.drop(columns=base)).transform(table.drop(columns=base))
-    left_out = whole.copy()
-    for site in table.site.unique():
-        own = (table.site == site).to_numpy()
-        model = HarmonySpine(**options, unseen=UnseenSettings("calibrate", min_cases=2))
-        model.fit(table[~own].drop(columns=base))
-        left_out[own] = model.transform(table[own].drop(columns=base))
+    return table[table.groupby("site").site.transform("size") >= 2].reset_index(drop=True), list(features.columns)
 
-    def in_fold(train, test, source):
-        exchanged = table.iloc[: len(source)].copy()
-        exchanged["site"] = table.site.iloc[source].to_numpy()
-        exchanged = exchanged.drop(columns=base)
-        fitted = HarmonySpine(**options, unseen="pooled").fit(exchanged.iloc[train])
+
+class CordModel:
+    """Harmonization of the cord table by site alone, or by vendor and then site."""
+
+    def __init__(self, table: pd.DataFrame, names: list[str], site: str | list[str]) -> None:
+        self.table, self.site = table, site
+        self.used = [*names, "sex", "age", *([site] if isinstance(site, str) else site)]
+
+    def model(self, unseen: str | UnseenSettings = "refuse") -> HarmonySpine:
+        """Not yet fitted."""
+        return HarmonySpine(site=self.site, keep=["sex", "age"], dimension=None, unseen=unseen)
+
+    def whole(self) -> np.ndarray:
+        """Learned from all patients."""
+        return self.model().fit_transform(self.table[self.used])
+
+    def left_out(self) -> np.ndarray:
+        """Each site as one never seen: learned from all others, calibrated with its own unlabeled patients."""
+        done = np.empty((len(self.table), len(self.model().fit(self.table[self.used]).feature_names_)))
+        for site in self.table.site.unique():
+            own = (self.table.site == site).to_numpy()
+            model = self.model(UnseenSettings("calibrate", min_cases=2)).fit(self.table.loc[~own, self.used])
+            done[own] = model.transform(self.table.loc[own, self.used])
+        return done
+
+    def in_fold(self, train: np.ndarray, test: np.ndarray, source: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Learned from the training part of a fold alone; with exchanged scanners, from these."""
+        exchanged = self.table[self.used].iloc[: len(source)].copy()
+        of_scanner = [c for c in NESTED if c in self.used]
+        exchanged[of_scanner] = self.table[of_scanner].iloc[source].to_numpy()
+        fitted = self.model("pooled").fit(exchanged.iloc[train])
         return fitted.transform(exchanged.iloc[train]), fitted.transform(exchanged.iloc[test])
 
-    states = {"as measured": table[names].to_numpy(float), "site left out": left_out, "in fold": in_fold}
-    print("| probe | of | table | balanced accuracy | band of chance | inside |\n|---|---|---|---|---|---|")
+
+def cord(folder: Path, permutations: int) -> None:
+    """Probes of vendor and site, and the effect of sex, before and after."""
+    table, names = cord_table(folder)
+    print(f"\nCord morphometry: {len(table)} adults, {table.site.nunique()} sites, {len(names)} features; "
+          f"{permutations} exchanges of scanners for the band of chance.")  # fmt: skip
+    nested, flat = CordModel(table, names, NESTED), CordModel(table, names, FLAT)
+    states = {
+        "as measured": table[names].to_numpy(float),
+        "vendor and site, site left out": nested.left_out(),
+        "vendor and site, in fold": nested.in_fold,
+        "site alone, in fold": flat.in_fold,
+    }
+    print("| probe | of | table | balanced accuracy | band of chance | p | inside |\n|---|---|---|---|---|---|---|")
     for of in ("manufacturer", "site"):
         task = probe_task(table[of].to_numpy())
         for kind in ("linear", "boosted"):
             for state, values in states.items():
                 s = probe(values, task, kind, n_permutations=permutations)
                 inside = "yes" if s.low <= s.balanced_accuracy <= s.high else "below" if not s.above_chance else "no"
-                band = f"{s.low:.2f} to {s.high:.2f}"
-                print(f"| {kind} | {of} | {state} | {s.balanced_accuracy:.2f} | {band} | {inside} |", flush=True)
-    model = HarmonySpine(**options).fit(table.drop(columns=base))
+                numbers = f"{s.balanced_accuracy:.2f} | {s.low:.2f} to {s.high:.2f} | {s.p_value:.2f}"
+                print(f"| {kind} | {of} | {state} | {numbers} | {inside} |", flush=True)
+    model = nested.model().fit(table[nested.used])
     columns, _ = model.covariates_.columns(table)
-    for state, values in {**states, "whole table": whole}.items():
+    for state, values in {**states, "vendor and site, whole table": nested.whole()}.items():
         if not callable(values):
             share = explained_by_covariates(values, model.covariates_, columns)["sex"].share
             median, mean = np.nanmedian(share), np.nanmean(share)

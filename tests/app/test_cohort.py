@@ -152,6 +152,8 @@ def test_the_saved_model_gives_the_same_table(done, table):
         (lambda t: t.assign(scanner=t.age), ["--keep", "age"], UNUSABLE, "cannot be told from that of 'age'"),
         (lambda t: t.assign(volume=np.inf), [], UNUSABLE, "'volume' hold infinite values"),
         (lambda t: t.assign(volume=np.nan), [], UNUSABLE, "'volume' have no value in any patient"),
+        (lambda t: t.assign(volume=[*t.volume.astype(str)[:-1], "12,5"]), [], UNUSABLE, "'volume' holds numbers, but not in 1 of 96 rows, first in line 97"),
+        (lambda t: t.assign(scanner=[*t.scanner[:-2], None, None]), [], UNUSABLE, "2 of 96 rows have none"),
         (lambda t: t[["case", "scanner"]], [], UNUSABLE, "at least one numeric column"),
         (lambda t: t, ["--unseen", "guess"], WRONG_CALL, "got 'guess'"),
         (lambda t: t, ["--reference", "s77"], UNUSABLE, "'s77' is not in column 'scanner'"),
@@ -178,6 +180,42 @@ def test_an_unseen_scanner_in_new_patients_is_refused_before_anything_is_written
     table.drop(columns="volume").to_csv(tmp_path / "new.csv", index=False)
     ran = _run(tmp_path / "t.csv", "--site", "scanner", "--apply", tmp_path / "new.csv", "--out", tmp_path / "out")
     assert "'volume' missing" in ran.stderr
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda t: t.assign(volume="large"), "'volume' hold object"),
+        (lambda t: t.assign(volume=-np.inf), "'volume' hold infinite values"),
+        (lambda t: t.drop(columns="scanner"), "'scanner', wanted as the scanner, is missing"),
+        (lambda t: t.drop(columns="age"), "'age', wanted as a kept covariate, is missing"),
+    ],
+)
+def test_a_bad_table_to_apply_to_is_refused_before_anything_is_written(table, tmp_path, change, words):
+    table.to_csv(tmp_path / "t.csv", index=False)
+    change(table).to_csv(tmp_path / "new.csv", index=False)
+    before = [(tmp_path / name).read_bytes() for name in ("t.csv", "new.csv")]
+    ran = _run(
+        tmp_path / "t.csv", "--site", "scanner", "--keep", "age", "--apply", tmp_path / "new.csv",
+        "--out", tmp_path / "out",
+    )  # fmt: skip
+    assert ran.exit_code == UNUSABLE
+    assert words in ran.stderr
+    assert [(tmp_path / name).read_bytes() for name in ("t.csv", "new.csv")] == before
+    assert sorted(f.name for f in tmp_path.iterdir()) == ["new.csv", "t.csv"]
+
+
+def test_a_feature_that_new_patients_lack_altogether_is_predicted_and_said(table, tmp_path):
+    table.to_csv(tmp_path / "t.csv", index=False)
+    table.iloc[:9].assign(volume=np.nan).to_csv(tmp_path / "new.csv", index=False)
+    ran = _run(
+        tmp_path / "t.csv", "--site", "scanner", "--apply", tmp_path / "new.csv", "--permutations", "0",
+        "--out", tmp_path / "out",
+    )  # fmt: skip
+    assert ran.exit_code == 0, ran.output
+    got = pd.read_csv(tmp_path / "out" / "applied.csv")
+    assert np.isfinite(got.volume).all()
+    assert got.harmonization_flags.str.contains("values_predicted").all()
 
 
 def test_a_tangled_outcome_and_small_scanners_are_pointed_out(table, tmp_path):

@@ -169,7 +169,7 @@ def feature_columns(table: pd.DataFrame, choices: HarmonizeChoices) -> tuple[str
     Raises
     ------
     InputError
-        If a column named is missing, or no feature is left.
+        If a column named is missing, a column of numbers holds something else, too, or no feature is left.
     """
     model = choices.model
     named = {*model.roles(), *choices.leave, *([choices.audit.outcome] if choices.audit.outcome else [])}
@@ -181,11 +181,29 @@ def feature_columns(table: pd.DataFrame, choices: HarmonizeChoices) -> tuple[str
             "check the names given, or the line of column names"
         )
         raise InputError(msg)
+    _check_cells(table, [c for c in table.columns if c not in named])
     names = tuple(str(c) for c in table.columns if c not in named and is_numeric(table[c]))
     if not names:
         msg = "the table must hold at least one numeric column besides those named, got none; check decimal points"
         raise InputError(msg)
     return names
+
+
+def _check_cells(table: pd.DataFrame, columns: list[str]) -> None:
+    """Refuse columns of numbers that some cell turned into text: they would no longer be features without a word."""
+    for name in columns:
+        if is_numeric(table[name]) or table[name].dtype == bool:
+            continue
+        known = table[name].notna().to_numpy()
+        numbers = pd.to_numeric(table[name].astype(str), errors="coerce").notna().to_numpy()
+        odd = np.flatnonzero(known & ~numbers)
+        if len(odd) and (known & numbers).sum() > len(odd):
+            # The first line of a file names the columns.
+            msg = (
+                f"column {name!r} holds numbers, but not in {len(odd)} of {len(table)} rows, first in line "
+                f"{odd[0] + 2}; correct or empty these cells, or name the column in --leave"
+            )
+            raise InputError(msg)
 
 
 def _applied(model: HarmonySpine, new: pd.DataFrame) -> Harmonized:
@@ -272,7 +290,11 @@ def _write_document(path: Path, cohort: HarmonizedCohort, applied: Harmonized | 
         "repeats": {w: r._asdict() for w, r in audit.repeats.items()},
         "outcome_by_scanner": None
         if audit.tangle is None
-        else {"association": audit.tangle.association, "verdict": audit.tangle.verdict},
+        else {
+            "association": audit.tangle.association,
+            "measure": audit.tangle.measure,
+            "verdict": audit.tangle.verdict,
+        },
         "flags": dict(audit.flags),
         "applied_flags": None if applied is None else [list(row) for row in applied.flags],
         "measurement_source": cohort.model.measurement_source_,

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from spondyl.app.cohort_harmonize import HarmonizedCohort
+    from spondyl.harmonize.effects import Confounding
     from spondyl.harmonize.harmony_spine import HarmonySpine
     from spondyl.harmonize.probes import ProbeScore
     from spondyl.io.page import Block
@@ -112,9 +113,11 @@ def _limits(cohort: HarmonizedCohort) -> tuple[str, ...]:
     items = []
     if audit.tangle is not None and audit.tangle.verdict != "ok":
         items.append(
-            f"Scanner and {cohort.settings.outcome} are tangled (association {audit.tangle.association:.2f}): what is "
-            "removed as scanner may be outcome. Compare within scanners."
+            f"Scanner and {cohort.settings.outcome} are tangled ({_association(audit.tangle)}): what is removed as "
+            "scanner may be outcome. Compare within scanners."
         )
+    if len(audit.scanners) == 1:
+        items.append("All rows are from one scanner, so there was nothing to remove.")
     small = [name for name, n in audit.scanners.items() if n < 2]
     if small:
         items.append(
@@ -170,11 +173,21 @@ def _scanner_table(audit: Audit, model: HarmonySpine) -> Table:
     return Table.of("Scanners and what was removed", head, rows, notes)
 
 
+def _association(tangle: Confounding) -> str:
+    return f"{tangle.measure} {tangle.association:.2f}"
+
+
 def _tangle_table(audit: Audit, outcome: str) -> Table:
     tangle = audit.tangle
     table: pd.DataFrame = tangle.table.round(3).iloc[:MOST_SCANNERS]  # type: ignore[union-attr]
     rows = [(str(index), *row) for index, row in zip(table.index, table.to_numpy().tolist(), strict=True)]
-    note = f"Association {tangle.association:.2f}: {tangle.verdict}."  # type: ignore[union-attr]
+    meaning = {
+        "ok": "scanner and outcome can be told apart",
+        "warn": "a large association",
+        "tied": "no scanner saw more than one outcome, so nothing can tell the two apart",
+    }
+    words = _association(tangle)  # type: ignore[arg-type]
+    note = f"{words[0].upper()}{words[1:]}: {meaning[tangle.verdict]}."  # type: ignore[union-attr]
     return Table.of(f"{outcome} by scanner", ("scanner", *map(str, table.columns)), rows, (note,))
 
 

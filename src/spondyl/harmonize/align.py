@@ -6,7 +6,7 @@ as acquired, and networks see them so; the aligned ones are maps on the referenc
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -17,6 +17,7 @@ from spondyl.core import Case, Image, Measurement, QualityFlag, Sequence, Settin
 from spondyl.harmonize.bias import bias_field, foreground, tissue_field
 from spondyl.harmonize.contrast import REFERENCE, SIGNAL_RANGE, ContrastMap, contrast_map, gains
 from spondyl.harmonize.intensity import percentile_scale, robust_z_score
+from spondyl.harmonize.noise import without_noise_floor
 from spondyl.harmonize.prominence import measured_lesions, normal_marrow, study_saliency
 from spondyl.harmonize.tissues import Views, reference_tissues
 from spondyl.models.space import resample
@@ -62,7 +63,7 @@ class AlignSettings:
         acquisition. ``"tissue"``: reference tissues alone. ``"z-score"`` and ``"percentile"``: the histogram.
         ``"none"``: the step is left out.
     correct_bias : bool
-        Whether the brightness of the receive coil is taken out.
+        Whether the brightness of the receive coil and the noise floor of magnitudes are taken out.
 
     Raises
     ------
@@ -91,11 +92,14 @@ class Even:
         Reference tissues.
     fields : mapping of Sequence to ndarray of float32
         By what each was divided; empty where it was left as it is.
+    noise : mapping of Sequence to float
+        Median standard deviation of the noise in tissue, in the unit of the image as acquired.
     """
 
     views: Views
     tissues: Mapping[str, Mask]
     fields: Mapping[Sequence, Volume] = field(default_factory=dict)
+    noise: Mapping[Sequence, float] = field(default_factory=dict)
 
 
 class Aligned(NamedTuple):
@@ -162,14 +166,14 @@ def _outlined(case: Case) -> bool:
 
 
 def even_images(case: Case, *, correct_bias: bool = True) -> Even:
-    """Bring images to one grid and take the brightness of the receive coil out of them.
+    """Bring images to one grid and take noise floor and brightness of the receive coil out of them.
 
     Parameters
     ----------
     case : Case
         With the label map ``"structures"``; lesions, where some were found, are left out of normal marrow.
     correct_bias : bool, optional
-        Whether the coil is looked at.
+        Whether noise floor and coil are looked at.
 
     Returns
     -------
@@ -183,7 +187,14 @@ def even_images(case: Case, *, correct_bias: bool = True) -> Even:
     """
     structures = case.labels["structures"]
     grid = structures.grid
-    arrays = {s: _on_grid(image, grid) for s, image in case.images.items()}
+    noise: dict[Sequence, float] = {}
+    arrays = {}
+    for s, image in case.images.items():
+        if correct_bias and s not in WITH_A_UNIT:
+            tissue = foreground(image.array, image.grid.spacing_mm)
+            array, noise[s] = without_noise_floor(image.array, image.grid.spacing_mm, tissue)
+            image = replace(image, array=array)  # noqa: PLW2901
+        arrays[s] = _on_grid(image, grid)
     suppressed = frozenset(s for s, i in case.images.items() if i.acquisition.fat_suppressed)
     if not correct_bias:
         views = Views(grid, arrays, suppressed)
@@ -197,7 +208,7 @@ def even_images(case: Case, *, correct_bias: bool = True) -> Even:
     known = reference_tissues(structures, first) | {"marrow": normal_marrow(case)}
     fields = {s: f * tissue_field(first.arrays[s], grid, known) for s, f in fields.items()}
     views = Views(grid, _divided(arrays, fields), suppressed)
-    return Even(views, reference_tissues(structures, views), fields)
+    return Even(views, reference_tissues(structures, views), fields, noise)
 
 
 def _divided(arrays: Mapping[Sequence, Volume], fields: Mapping[Sequence, Volume]) -> dict[Sequence, Volume]:
@@ -364,6 +375,12 @@ def _quality(case: Case, even: Even, aligned: Mapping[Sequence, Aligned], scale:
     for s, shading in even.fields.items():
         removed = 100 * float(np.std(np.log(shading[spine])))
         found.append(Measurement(f"{s.value} shading removed", removed, "%", method="SD along the spine"))
+    for s, sd in even.noise.items():
+        signal = even.views.arrays[s] * even.fields.get(s, np.float32(1.0))
+        usual = float(np.median(signal[marrow & np.isfinite(signal)])) if (marrow & np.isfinite(signal)).any() else 0.0
+        if usual > 0:
+            share = 100 * sd / usual
+            found.append(Measurement(f"{s.value} noise", share, "%", method="SD in tissue over normal marrow"))
     for s, own in aligned.items():
         values = own.values[marrow & np.isfinite(own.values)]
         if not values.size:
@@ -386,7 +403,7 @@ def _quality(case: Case, even: Even, aligned: Mapping[Sequence, Aligned], scale:
 
 def _methods(settings: AlignSettings, aligned: Mapping[Sequence, Aligned]) -> str:
     bias = (
-        "Shading by the receive coil was removed with N4 (Tustison 2010), then by how CSF, discs, muscle, fat and "
+        "The noise floor of magnitudes was removed (Gudbjartsson 1995). Shading by the receive coil was removed with N4 (Tustison 2010), then by how CSF, discs, muscle, fat and "
         "normal marrow change along the spine (Wells 1996). "
     )
     if not aligned:

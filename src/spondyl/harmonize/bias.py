@@ -155,7 +155,7 @@ def bias_field(array: NDArray, spacing_mm: tuple[float, float, float], mask: NDA
     logs = sitk.GetArrayFromImage(n4.GetLogBiasFieldAsImage(image)).astype(np.float64)
     logs -= logs[inside].mean()
     centers = [(np.arange(n) - (k - 1) / 2) / k for n, k in zip(array.shape, steps, strict=True)]
-    return np.exp(_spread_out(logs, centers)).astype(np.float32)
+    return np.exp(spread_out(logs, centers)).astype(np.float32)
 
 
 def _shrunken(
@@ -177,8 +177,21 @@ def _as_itk(array: NDArray, spacing_mm: tuple[float, float, float], steps: list[
     return image
 
 
-def _spread_out(array: NDArray[np.float64], at: list[NDArray[np.float64]]) -> NDArray[np.float64]:
-    """Interpolate an array along its axes, one after the other."""
+def spread_out(array: NDArray[np.float64], at: list[NDArray[np.float64]]) -> NDArray[np.float64]:
+    """Interpolate an array linearly along its axes, one after the other.
+
+    Parameters
+    ----------
+    array : ndarray of float, shape (I, J, K)
+        Values on nodes.
+    at : list of ndarray of float
+        For each axis the places wanted, in nodes; beyond the ends the end's value holds.
+
+    Returns
+    -------
+    ndarray of float
+        Values there.
+    """
     for axis, places in enumerate(at):
         array = _interpolated(array, places, axis)
     return array
@@ -264,7 +277,7 @@ def tissue_field(
     points = grid.ijk_to_lps(np.stack(np.meshgrid(*nodes, indexing="ij"), axis=-1)).reshape(-1, 3)
     logs = (waves.at(points) @ coefficients - mean).reshape([len(own) for own in nodes])
     steps = [np.linspace(0, len(own) - 1, n) for own, n in zip(nodes, grid.shape, strict=True)]
-    return np.exp(_spread_out(logs, steps)).astype(np.float32)
+    return np.exp(spread_out(logs, steps)).astype(np.float32)
 
 
 def _fitted(

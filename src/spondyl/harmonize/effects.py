@@ -151,11 +151,14 @@ class Confounding(NamedTuple):
     verdict : str
         ``"ok"``, ``"warn"``, or ``"tied"`` where every scanner saw a single outcome, so that nothing can separate
         them.
+    measure : str
+        What the association is.
     """
 
     table: pd.DataFrame
     association: float
     verdict: str
+    measure: str = "Cramér's V"
 
 
 def confounding(site: pd.Series, outcome: pd.Series) -> Confounding:
@@ -178,7 +181,9 @@ def confounding(site: pd.Series, outcome: pd.Series) -> Confounding:
     site, outcome = site.astype(str).reset_index(drop=True), outcome.reset_index(drop=True)
     known = outcome.notna()
     site, outcome = site[known], outcome[known]
+    measure = "Cramér's V"
     if is_numeric(outcome) and outcome.nunique() > 2:
+        measure = "correlation ratio"
         table = outcome.groupby(site).agg(["count", "mean", "std"])
         codes = pd.factorize(site)[0]
         found = _explained(outcome.to_numpy(float)[:, None], _indicator(codes), np.ones((len(codes), 1)))
@@ -189,7 +194,7 @@ def confounding(site: pd.Series, outcome: pd.Series) -> Confounding:
         association = _cramers_v(table.to_numpy(float))
         tied = bool((table.gt(0).sum(axis=1) <= 1).all()) and table.shape[1] > 1
     verdict = "tied" if tied else "warn" if association >= WARN_ASSOCIATION else "ok"
-    return Confounding(table, association, verdict)
+    return Confounding(table, association, verdict, measure)
 
 
 def _cramers_v(counts: NDArray[np.float64]) -> float:

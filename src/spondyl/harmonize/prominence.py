@@ -11,6 +11,7 @@ from scipy import ndimage
 from spondyl.core import Case, Lesion, Measurement, Sequence, Structure
 from spondyl.harmonize.intensity import TO_SD
 from spondyl.harmonize.saliency import TUMOR_DIRECTION, lesion_saliency, scan_saliency
+from spondyl.harmonize.tissues import eroded
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -21,6 +22,10 @@ if TYPE_CHECKING:
 
 LESION_MARGIN_MM = 4.0
 """Marrow nearer to a lesion than this is not taken as normal: edema and partial volume. Chosen by us."""
+
+BODY_EDGE_MM = 2.5
+"""Marrow nearer to the edge of its body than this, in plane, is not taken as normal: there it is mixed with cortex and
+disc, and at 3 T chemical shift moves its fat out of the body by up to this. Chosen by us."""
 
 MIN_MARROW_VOXELS = 200
 """Fewest voxels of normal marrow to compare with. Chosen by us."""
@@ -97,7 +102,7 @@ def study_saliency(case: Case) -> Measurement:
 
 
 def normal_marrow(case: Case) -> NDArray[np.bool_]:
-    """Find marrow of the bodies that is no lesion, nor near one.
+    """Find marrow inside the bodies that is no lesion, nor near one.
 
     Parameters
     ----------
@@ -107,10 +112,14 @@ def normal_marrow(case: Case) -> NDArray[np.bool_]:
     Returns
     -------
     ndarray of bool
-        On the grid of the structures.
+        On the grid of the structures. The edges of bodies are left out unless too little would stay.
     """
     structures, lesions = case.labels["structures"], case.labels.get("lesions")
     marrow = np.asarray(structures.array == Structure.BODY, bool)
+    through = int(np.argmax(structures.grid.spacing_mm))
+    pixel_mm = np.delete(structures.grid.spacing_mm, through).mean()
+    inside = eroded(marrow, through, pixels=max(1, round(BODY_EDGE_MM / pixel_mm)))
+    marrow = inside if inside.sum() >= MIN_MARROW_VOXELS else marrow
     if lesions is None or not lesions.array.any():
         return marrow
     box = ndimage.find_objects((lesions.array > 0).astype(np.uint8))[0]

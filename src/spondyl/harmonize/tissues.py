@@ -82,22 +82,37 @@ def reference_tissues(structures: LabelMap, views: Views) -> dict[str, NDArray[n
     labels = structures.array
     through = int(np.argmax(views.grid.spacing_mm))
     found = {"csf": _fluid(labels == Structure.CANAL, views, through)}
-    found["disc"] = _eroded(labels == Structure.DISC, through)
+    found["disc"] = eroded(labels == Structure.DISC, through)
     found |= _muscle_and_fat(labels, views, through)
     return {name: mask for name, mask in found.items() if mask.sum() >= MIN_VOXELS}
 
 
-def _eroded(mask: NDArray[np.bool_], through: int) -> NDArray[np.bool_]:
-    """Without the outermost pixels of each slice, which hold other tissues, too."""
+def eroded(mask: NDArray[np.bool_], through: int, *, pixels: int = 1) -> NDArray[np.bool_]:
+    """Leave out the outermost pixels of each slice, which hold other tissues, too.
+
+    Parameters
+    ----------
+    mask : ndarray of bool, shape (I, J, K)
+        Where a tissue is.
+    through : int
+        Axis through the slices.
+    pixels : int, optional
+        How many.
+
+    Returns
+    -------
+    ndarray of bool, shape (I, J, K)
+        What is left.
+    """
     cross = ndimage.generate_binary_structure(3, 1)
     keep = [slice(None)] * 3
     keep[through] = slice(1, 2)
-    return np.asarray(ndimage.binary_erosion(mask, cross[tuple(keep)]), bool)
+    return np.asarray(ndimage.binary_erosion(mask, cross[tuple(keep)], iterations=pixels), bool)
 
 
 def _fluid(canal: NDArray[np.bool_], views: Views, through: int) -> NDArray[np.bool_]:
     """The half of the canal that looks like fluid, not like roots or fat."""
-    core = _eroded(canal, through)
+    core = eroded(canal, through)
     for sequence in (*FLUID_IS_BRIGHT, Sequence.T1):
         if sequence not in views.arrays or not core.any():
             continue
@@ -130,7 +145,7 @@ def _muscle_and_fat(labels: NDArray[np.uint16], views: Views, through: int) -> d
             continue
         bright = inside & (array > (threshold * (1 + MARGIN / 2)) ** 2)
         dark = inside & (array < (threshold * (1 - MARGIN / 2)) ** 2) & (array > 0.4 * muscle)
-        return {"fat": _eroded(bright, through), "muscle": _eroded(dark, through)}
+        return {"fat": eroded(bright, through), "muscle": eroded(dark, through)}
     return {}
 
 
