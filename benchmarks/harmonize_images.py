@@ -164,7 +164,7 @@ def features(arrays: dict, masks: dict) -> dict[str, float]:
     return found
 
 
-def run_patient(seed: int, with_truth: bool) -> tuple[dict, list[dict], float]:
+def run_patient(seed: int, *, with_truth: bool) -> tuple[dict, list[dict], float]:
     """Scan one patient on every scanner; tissue means, rows of the table of features, and seconds of the step."""
     anatomy, parameters = patient(seed)
     found, true, rows, spent = {way: [] for way in WAYS}, [], [], 0.0
@@ -190,13 +190,14 @@ def run_patient(seed: int, with_truth: bool) -> tuple[dict, list[dict], float]:
     return {"found": found, "true": true}, rows, spent
 
 
-def run_kept(seed: int, with_truth: bool, folder: str) -> tuple[dict, list[dict], float]:
-    """The same, from an earlier run of this version where its file is there."""
+def run_kept(job: tuple[int, bool, str]) -> tuple[dict, list[dict], float]:
+    """The same, from an earlier run of this version where its file is in the folder."""
+    seed, with_truth, folder = job
     file = Path(folder) / f"{seed}-{with_truth}.json"
     if folder and file.is_file():
         result, rows, spent = json.loads(file.read_text(encoding="utf-8"))
         return result, rows, spent
-    done = run_patient(seed, with_truth)
+    done = run_patient(seed, with_truth=with_truth)
     if folder:
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(json.dumps(done), encoding="utf-8")
@@ -206,12 +207,12 @@ def run_kept(seed: int, with_truth: bool, folder: str) -> tuple[dict, list[dict]
 def run(n_patients: int, more: int, jobs: int, folder: str = "") -> tuple[list[dict], pd.DataFrame, float]:
     """Scan every patient on every scanner; tissue means, the table of features, and seconds a study."""
     seeds = range(FIRST_SEED, FIRST_SEED + n_patients + more)
-    truth = [seed < FIRST_SEED + n_patients for seed in seeds]
+    work = [(seed, seed < FIRST_SEED + n_patients, folder) for seed in seeds]
     if jobs > 1:
         with ProcessPoolExecutor(jobs) as pool:
-            done = list(pool.map(run_kept, seeds, truth, [folder] * len(seeds)))
+            done = list(pool.map(run_kept, work))
     else:
-        done = list(map(run_kept, seeds, truth, [folder] * len(seeds)))
+        done = list(map(run_kept, work))
     rows = [row for _, of_patient, _ in done for row in of_patient]
     spent = sum(seconds for *_, seconds in done)
     return [result for result, *_ in done[:n_patients]], pd.DataFrame(rows), spent / len(rows)
@@ -239,7 +240,9 @@ def summary(results: list[dict]) -> dict:
                 "contrast_error_mean": float(errors.mean()),
                 "contrast_error_abs_median": float(np.median(np.abs(errors))),
                 "contrast_error_abs_p90": float(np.quantile(np.abs(errors), 0.9)),
-                "contrast_error_abs_median_not_dark": float(np.median(np.abs(errors[~dark]))) if (~dark).any() else np.nan,
+                "contrast_error_abs_median_not_dark": float(np.median(np.abs(errors[~dark])))
+                if (~dark).any()
+                else np.nan,
                 "contrast_error_of_marrow": float(np.median(np.abs(got - true))),
                 "dark": int(dark.sum()),
                 "by_patient": np.median(np.abs(errors), axis=1).tolist(),

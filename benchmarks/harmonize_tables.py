@@ -164,6 +164,8 @@ class CordModel:
 
     def __init__(self, table: pd.DataFrame, names: list[str], site: str | list[str]) -> None:
         self.table, self.site = table, site
+        self.n_variables = 1 if isinstance(site, str) else len(site)
+        self.done: dict[str, np.ndarray] = {}
         self.used = [*names, "sex", "age", *([site] if isinstance(site, str) else site)]
 
     def model(self, unseen: str | UnseenSettings = "refuse") -> HarmonySpine:
@@ -174,20 +176,33 @@ class CordModel:
         """Learned from all patients."""
         return self.model().fit_transform(self.table[self.used])
 
-    def left_out(self) -> np.ndarray:
-        """Each site as one never seen: learned from all others, calibrated with its own unlabeled patients."""
-        done = np.empty((len(self.table), len(self.model().fit(self.table[self.used]).feature_names_)))
-        for site in self.table.site.unique():
-            own = (self.table.site == site).to_numpy()
-            model = self.model(UnseenSettings("calibrate", min_cases=2)).fit(self.table.loc[~own, self.used])
-            done[own] = model.transform(self.table.loc[own, self.used])
-        return done
+    def left_out(self, train: np.ndarray, test: np.ndarray, source: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Each site as one never seen; with exchanged scanners, the sites of these."""
+        done = self.each_left_out(source)
+        return done[train], done[test]
 
-    def in_fold(self, train: np.ndarray, test: np.ndarray, source: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Learned from the training part of a fold alone; with exchanged scanners, from these."""
+    def each_left_out(self, source: np.ndarray | None = None) -> np.ndarray:
+        """For each site learned from all others, calibrated with the site's own unlabeled patients."""
+        table = self.table[self.used] if source is None else self._exchanged(source)
+        key = table.site.str.cat(sep=" ")
+        if key not in self.done:
+            done = np.empty((len(table), len(self.used) - 2 - self.n_variables))
+            for site in table.site.unique():
+                own = (table.site == site).to_numpy()
+                model = self.model(UnseenSettings("calibrate", min_cases=2)).fit(table[~own])
+                done[own] = model.transform(table[own])
+            self.done[key] = done
+        return self.done[key]
+
+    def _exchanged(self, source: np.ndarray) -> pd.DataFrame:
         exchanged = self.table[self.used].iloc[: len(source)].copy()
         of_scanner = [c for c in NESTED if c in self.used]
         exchanged[of_scanner] = self.table[of_scanner].iloc[source].to_numpy()
+        return exchanged
+
+    def in_fold(self, train: np.ndarray, test: np.ndarray, source: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Learned from the training part of a fold alone; with exchanged scanners, from these."""
+        exchanged = self._exchanged(source)
         fitted = self.model("pooled").fit(exchanged.iloc[train])
         return fitted.transform(exchanged.iloc[train]), fitted.transform(exchanged.iloc[test])
 
@@ -200,7 +215,7 @@ def cord(folder: Path, permutations: int) -> None:
     nested, flat = CordModel(table, names, NESTED), CordModel(table, names, FLAT)
     states = {
         "as measured": table[names].to_numpy(float),
-        "vendor and site, site left out": nested.left_out(),
+        "vendor and site, site left out": nested.left_out,
         "vendor and site, in fold": nested.in_fold,
         "site alone, in fold": flat.in_fold,
     }
@@ -215,11 +230,15 @@ def cord(folder: Path, permutations: int) -> None:
                 print(f"| {kind} | {of} | {state} | {numbers} | {inside} |", flush=True)
     model = nested.model().fit(table[nested.used])
     columns, _ = model.covariates_.columns(table)
-    for state, values in {**states, "vendor and site, whole table": nested.whole()}.items():
-        if not callable(values):
-            share = explained_by_covariates(values, model.covariates_, columns)["sex"].share
-            median, mean = np.nanmedian(share), np.nanmean(share)
-            print(f"sex explains, {state}: {median:.4f} of a feature (median), {mean:.4f} (mean)")
+    tables = {
+        "as measured": table[names].to_numpy(float),
+        "vendor and site, site left out": nested.each_left_out(),
+        "vendor and site, whole table": nested.whole(),
+    }
+    for state, values in tables.items():
+        share = explained_by_covariates(values, model.covariates_, columns)["sex"].share
+        median, mean = np.nanmedian(share), np.nanmean(share)
+        print(f"sex explains, {state}: {median:.4f} of a feature (median), {mean:.4f} (mean)")
 
 
 def main() -> None:

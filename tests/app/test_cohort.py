@@ -152,7 +152,12 @@ def test_the_saved_model_gives_the_same_table(done, table):
         (lambda t: t.assign(scanner=t.age), ["--keep", "age"], UNUSABLE, "cannot be told from that of 'age'"),
         (lambda t: t.assign(volume=np.inf), [], UNUSABLE, "'volume' hold infinite values"),
         (lambda t: t.assign(volume=np.nan), [], UNUSABLE, "'volume' have no value in any patient"),
-        (lambda t: t.assign(volume=[*t.volume.astype(str)[:-1], "12,5"]), [], UNUSABLE, "'volume' holds numbers, but not in 1 of 96 rows, first in line 97"),
+        (
+            lambda t: t.assign(volume=[*t.volume.astype(str)[:-1], "12,5"]),
+            [],
+            UNUSABLE,
+            "'volume' holds numbers, but not in 1 of 96 rows, first in line 97",
+        ),
         (lambda t: t.assign(scanner=[*t.scanner[:-2], None, None]), [], UNUSABLE, "2 of 96 rows have none"),
         (lambda t: t[["case", "scanner"]], [], UNUSABLE, "at least one numeric column"),
         (lambda t: t, ["--unseen", "guess"], WRONG_CALL, "got 'guess'"),

@@ -403,7 +403,8 @@ def _quality(case: Case, even: Even, aligned: Mapping[Sequence, Aligned], scale:
 
 def _methods(settings: AlignSettings, aligned: Mapping[Sequence, Aligned]) -> str:
     bias = (
-        "The noise floor of magnitudes was removed (Gudbjartsson 1995). Shading by the receive coil was removed with N4 (Tustison 2010), then by how CSF, discs, muscle, fat and "
+        "The noise floor of magnitudes was removed (Gudbjartsson 1995). "
+        "Shading by the receive coil was removed with N4 (Tustison 2010), then by how CSF, discs, muscle, fat and "
         "normal marrow change along the spine (Wells 1996). "
     )
     if not aligned:

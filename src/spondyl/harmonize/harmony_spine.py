@@ -336,9 +336,7 @@ class HarmonySpine(TransformerMixin, BaseEstimator):
         table = self._read(X, obs)
         columns, _ = self.covariates_.columns(table.obs)
         return self.space_.predict(
-            pass_through(
-                self.stages_, table.values, table.obs, columns, self._unseen(), with_variance=False
-            ).values
+            pass_through(self.stages_, table.values, table.obs, columns, self._unseen(), with_variance=False).values
         ).coordinates
 
     def calibrated(

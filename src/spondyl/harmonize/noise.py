@@ -44,8 +44,8 @@ MOST_SMOOTHING = 8.0
 """Most by which interpolation may have taken fine detail out of the noise. Chosen by us."""
 
 NEIGHBORHOOD_MM = 1.0
-"""Standard deviation of the neighborhood in plane whose mean power decides how a voxel is corrected: some twenty pixels,
-so that dark tissue does not count as bright beside bright tissue. Chosen by us."""
+"""Standard deviation of the neighborhood in plane whose mean power decides how a voxel is corrected: twenty pixels, so
+that dark tissue does not count as bright beside bright tissue. Chosen by us."""
 
 RAYLEIGH_SHARE = 1 - np.pi / 4
 """Variance over mean square of magnitudes without any signal (Rayleigh distribution)."""

@@ -142,7 +142,9 @@ def _columns(frame: pd.DataFrame | NDArray, own: list[int]) -> pd.DataFrame | ND
     return frame.iloc[:, which] if isinstance(frame, pd.DataFrame) else frame[:, which]
 
 
-def _numbers(frame: pd.DataFrame | NDArray, names: Sequence[str], own: list[int] | None) -> tuple[NDArray[np.float64], bool]:
+def _numbers(
+    frame: pd.DataFrame | NDArray, names: Sequence[str], own: list[int] | None
+) -> tuple[NDArray[np.float64], bool]:
     """Values of the features, and whether all are there."""
     if not names:
         msg = "the table must hold at least one feature, got none beside the columns that describe the patients"
