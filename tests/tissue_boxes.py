@@ -68,7 +68,8 @@ def scanned(scanner: str, *, shading: float = 0.0, noise: float = 0.01, seed: in
         array = np.zeros(GRID.shape)
         for name, mask in masks.items():
             array[mask] = float(signal(TISSUES[name], acquisition)[0])
-        array = np.abs(array * coil(shading) + rng.normal(0, noise, GRID.shape))
+        real, imaginary = rng.normal(0, noise, (2, *GRID.shape))
+        array = np.hypot(array * coil(shading) + real, imaginary)
         images[s] = Image(gain * (1 + number) * array, GRID, s, 1.0, acquisition)
     lesion = Lesion(1, 3, "L3", 5000.0, 22.0, (0, 0, 0), {"malignant": 1.0}, 1.0, 0.0, ())
     maps = {name: LabelMap(array, GRID) for name, array in labels.items()}

@@ -172,7 +172,7 @@ def _numbers(
         infinite = np.flatnonzero(np.isinf(values).any(axis=0))
         if len(infinite):
             msg = (
-                f"{_listed(names[i] for i in infinite.tolist())} hold infinite values; find out where they come from, "
+                f"{_listed(names[int(i)] for i in infinite)} hold infinite values; find out where they come from, "
                 "or mark them as missing"
             )
             raise InputError(msg)
