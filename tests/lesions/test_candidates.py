@@ -120,6 +120,15 @@ def test_what_stands_out_far_is_told_whatever_the_network_says_with_even_odds():
     assert _find(_with((BRIGHT, 0.05)), seen=_seen((BRIGHT, 4.9))) == []
 
 
+def test_what_a_candidate_surrounds_in_a_slice_is_part_of_it():
+    hole = np.s_[4:5, 15:17, 15:17]
+    (found,) = _find(_with((WIDE, 0.9)), seen=_seen((BRIGHT, 4.0), (hole, 0.5)))
+    assert found.where.sum() == 2 * 8 * 8
+    open_end = np.s_[4:5, 15:20, 15:17]
+    (found,) = _find(_with((WIDE, 0.9)), seen=_seen((BRIGHT, 4.0), (open_end, 0.5)))
+    assert found.where.sum() == 2 * 8 * 8 - 5 * 2
+
+
 def test_nothing_is_told_twice():
     found = _find(_with((WIDE, 0.9)), seen=_seen((BRIGHT, 6.0)))
     assert len(found) == 1

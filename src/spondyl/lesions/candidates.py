@@ -169,7 +169,9 @@ def find_candidates(
             continue
         where = labels[box] == label
         if not _too_small(where, voxel_mm3, thresholds):
-            places += [(box, part) for part in _believed(box, where, lesion[box], thresholds, seen)]
+            places += [
+                (box, _filled(part, spacing_mm)) for part in _believed(box, where, lesion[box], thresholds, seen)
+            ]
     found = [
         _candidate(box, part, malignant, benign, core=thresholds.seed)
         for box, part in places
@@ -181,7 +183,7 @@ def find_candidates(
             taken[candidate.box] |= candidate.where
         limits = {"least_sd": thresholds.spot_sd, "second_sd": SECOND_SD, "least_mm3": thresholds.min_volume_mm3}
         spots = compact_spots(seen, taken, spacing_mm, **limits)
-        found += [_even(_candidate(box, spot, malignant, benign, core=0.0)) for box, spot in spots]
+        found += [_even(_candidate(box, _filled(s, spacing_mm), malignant, benign, core=0.0)) for box, s in spots]
     return sorted(found, key=lambda c: -c.malignant)
 
 
@@ -198,6 +200,15 @@ def _believed(
         return [where] if sure else []
     parts = standing_out(box, where, core, seen, least_sd=thresholds.contrast_sd) if core.any() else []
     return parts or ([where] if sure and len(seen.contrast_sd) > 1 else [])
+
+
+def _filled(where: NDArray[np.bool_], spacing_mm: tuple[float, float, float]) -> NDArray[np.bool_]:
+    """Close what a candidate surrounds in its slices: single voxels like normal marrow are part of a lesion."""
+    plane = ndimage.generate_binary_structure(3, 1)
+    across = int(np.argmax(spacing_mm))
+    plane[tuple(slice(None, None, 2) if axis == across else 1 for axis in range(3))] = False
+    filled: NDArray[np.bool_] = ndimage.binary_fill_holes(where, plane)
+    return filled
 
 
 def _candidate(
