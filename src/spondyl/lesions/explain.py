@@ -47,7 +47,7 @@ class ExplainSettings:
         If it is negative.
     """
 
-    findings: int = 2
+    findings: int = 1
 
     def __post_init__(self) -> None:
         if self.findings < 0:
