@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
+from spondyl.core import InputError
 from spondyl.evaluation.survival import Outcome, harrell_c
 from spondyl.risk import forest
+from spondyl.risk.boosting import SurvivalBoosting
 from spondyl.risk.forest import SurvivalForest
+from spondyl.risk.outcome import follow_up
 from survival_fakes import drawn
 
 
@@ -38,3 +42,14 @@ def test_large_cohorts_are_drawn_from(monkeypatch):
     model = SurvivalForest(10, random_splits=True, min_leaf=1, n_jobs=1).fit(d.x, d.y)
     assert max(tree.tree_.n_leaves for tree in model.trees_.estimators_) <= 100
     assert np.corrcoef(model.predict(d.x), d.score)[0, 1] > 0.5
+
+
+@pytest.mark.parametrize("model", [SurvivalForest(n_trees=5), SurvivalBoosting(n_trees=5)])
+def test_other_features_than_those_learned_from_are_refused(model):
+    rng = np.random.default_rng(0)
+    x, time = rng.normal(size=(60, 3)), rng.exponential(size=60)
+    model.fit(x, follow_up(time, np.ones(60)))
+    with pytest.raises(InputError, match="3 features were learned from"):
+        model.predict(x[:, :2])
+    with pytest.raises(InputError, match="3 features were learned from"):
+        model.predict_survival(x[:, :2], [1.0])

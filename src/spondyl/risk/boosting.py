@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
-from sklearn.base import BaseEstimator
-from sklearn.utils.validation import check_is_fitted
 
-from spondyl.risk.outcome import checked, cumulative_hazard, step
+from spondyl.risk.outcome import cumulative_hazard, step
+from spondyl.risk.trees import TreeSurvival
 
 if TYPE_CHECKING:
-    from numpy.typing import ArrayLike, NDArray
+    from numpy.typing import NDArray
 
     Floats = NDArray[np.float64]
 
@@ -22,7 +21,7 @@ ROUNDS = 3
 """Times the baseline is estimated again from the risks found so far. Chosen by us; it changes little after two."""
 
 
-class SurvivalBoosting(BaseEstimator):
+class SurvivalBoosting(TreeSurvival):
     """Boosted trees for proportional hazards.
 
     With the baseline given, the full likelihood is that of a Poisson rate: events over baseline hazard lived through.
@@ -64,35 +63,12 @@ class SurvivalBoosting(BaseEstimator):
         self.min_leaf = min_leaf
         self.random_state = random_state
 
-    def fit(self, X: ArrayLike, y: Any) -> SurvivalBoosting:  # noqa: N803 - scikit-learn's name
-        """Grow the trees.
-
-        Parameters
-        ----------
-        X : array_like of float, shape (n, p)
-            Features; NaN where one is missing.
-        y : ndarray, shape (n,)
-            As `follow_up` gives it.
-
-        Returns
-        -------
-        SurvivalBoosting
-            Itself.
-
-        Raises
-        ------
-        InputError
-            If rows do not match or events are too few.
-        """
+    def _grow(self, x: Floats, time: Floats, event: NDArray[np.bool_]) -> None:
         from sklearn.ensemble import HistGradientBoostingRegressor
 
-        x = np.asarray(X, dtype=np.float64)
-        time, event = checked(y, len(x))
-        self.n_features_in_ = x.shape[1]
         risk = np.ones(len(x))
         for _ in range(ROUNDS):
-            self.times_, self.hazard_ = cumulative_hazard(time, event, risk)
-            exposure = np.maximum(step(self.times_, self.hazard_, time), LEAST_HAZARD)
+            exposure = np.maximum(step(*cumulative_hazard(time, event, risk), time), LEAST_HAZARD)
             self.trees_ = HistGradientBoostingRegressor(
                 loss="poisson",
                 max_iter=self.n_trees,
@@ -104,38 +80,9 @@ class SurvivalBoosting(BaseEstimator):
             ).fit(x, event / exposure, sample_weight=exposure)
             risk = self.trees_.predict(x)
         self.times_, self.hazard_ = cumulative_hazard(time, event, risk)
-        return self
 
-    def predict(self, X: ArrayLike) -> Floats:  # noqa: N803
-        """Give the logarithm of each patient's relative risk.
+    def _log_risk(self, x: Floats) -> Floats:
+        return np.log(np.maximum(self.trees_.predict(x), 1e-12))
 
-        Parameters
-        ----------
-        X : array_like of float, shape (m, p)
-            Features.
-
-        Returns
-        -------
-        ndarray of float, shape (m,)
-            Higher is sooner.
-        """
-        check_is_fitted(self, "trees_")
-        return np.log(np.maximum(self.trees_.predict(np.asarray(X, dtype=np.float64)), 1e-12))
-
-    def predict_survival(self, X: ArrayLike, times: ArrayLike) -> Floats:  # noqa: N803
-        """Give the probability of being free of the event.
-
-        Parameters
-        ----------
-        X : array_like of float, shape (m, p)
-            Features.
-        times : array_like of float, shape (n_times,)
-            Times.
-
-        Returns
-        -------
-        ndarray of float, shape (m, n_times)
-            From 0 to 1, falling in time.
-        """
-        hazard = step(self.times_, self.hazard_, times)
-        return np.exp(-np.exp(np.clip(self.predict(X), -50, 50))[:, None] * hazard)
+    def _cumulative_hazard(self, x: Floats, times: Floats) -> Floats:
+        return np.exp(np.clip(self._log_risk(x), -50, 50))[:, None] * step(self.times_, self.hazard_, times)

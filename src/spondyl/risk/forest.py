@@ -10,13 +10,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from sklearn.base import BaseEstimator
-from sklearn.utils.validation import check_is_fitted
 
-from spondyl.risk.outcome import checked, cumulative_hazard, step, time_grid
+from spondyl.risk.outcome import cumulative_hazard, step, time_grid
+from spondyl.risk.trees import TreeSurvival
 
 if TYPE_CHECKING:
-    from numpy.typing import ArrayLike, NDArray
+    from numpy.typing import NDArray
 
     Floats = NDArray[np.float64]
     Tables = tuple[NDArray[np.float32], NDArray[np.float32]]
@@ -34,7 +33,7 @@ LOW_RISK = 1e-12
 """Weight at risk below which a curve no longer steps."""
 
 
-class SurvivalForest(BaseEstimator):
+class SurvivalForest(TreeSurvival):
     """Many survival trees.
 
     Parameters
@@ -83,31 +82,9 @@ class SurvivalForest(BaseEstimator):
         self.random_state = random_state
         self.n_jobs = n_jobs
 
-    def fit(self, X: ArrayLike, y: Any) -> SurvivalForest:  # noqa: N803 - scikit-learn's name
-        """Grow the trees.
-
-        Parameters
-        ----------
-        X : array_like of float, shape (n, p)
-            Features; NaN where one is missing.
-        y : ndarray, shape (n,)
-            As `follow_up` gives it.
-
-        Returns
-        -------
-        SurvivalForest
-            Itself.
-
-        Raises
-        ------
-        InputError
-            If rows do not match or events are too few.
-        """
+    def _grow(self, x: Floats, time: Floats, event: NDArray[np.bool_]) -> None:
         from sklearn.ensemble import ExtraTreesRegressor, RandomForestRegressor
 
-        x = np.asarray(X, dtype=np.float32)
-        time, event = checked(y, len(x))
-        self.n_features_in_ = x.shape[1]
         resampled = not self.random_splits or len(x) > MOST_DRAWN
         self.trees_ = (ExtraTreesRegressor if self.random_splits else RandomForestRegressor)(
             self.n_trees,
@@ -127,7 +104,6 @@ class SurvivalForest(BaseEstimator):
             _leaf_tables(leaf[:, tree], np.bincount(drawn[tree], minlength=len(x)), counts)
             for tree in range(self.n_trees)
         ]
-        return self
 
     def _counts(self, time: Floats, event: NDArray[np.bool_]) -> Tables:
         """Of each patient: events in each interval, and how long of it, in hazard of all, at risk."""
@@ -141,50 +117,25 @@ class SurvivalForest(BaseEstimator):
         at_risk[np.flatnonzero(event), place[event]] = 1  # where in the interval it happened says nothing
         return events, at_risk.astype(np.float32)
 
-    def _totals(self, X: ArrayLike, n_times: int) -> Tables:  # noqa: N803
-        check_is_fitted(self, "times_")
-        leaf = self.trees_.apply(np.asarray(X, dtype=np.float32))
-        total = np.zeros((2, len(leaf), n_times), np.float32)
+    def _steps(self, x: Floats) -> Floats:
+        """Hazard of each row in each interval: of the patients of its leaves, weighed."""
+        leaf = self.trees_.apply(x)
+        total = np.zeros((2, len(leaf), len(self.times_)), np.float32)
         for tree, (number, *tables) in enumerate(self.leaves_):
             own = number[leaf[:, tree]]
             for side, table in enumerate(tables):
-                total[side] += table[own, :n_times]
-        return total[0], total[1]
+                total[side] += table[own]
+        events, at_risk = total.astype(np.float64)
+        return np.where(at_risk > LOW_RISK, events / np.maximum(at_risk, LOW_RISK), 0.0)
 
-    def predict(self, X: ArrayLike) -> Floats:  # noqa: N803
-        """Give the logarithm of each patient's mean cumulative hazard.
+    def _log_risk(self, x: Floats) -> Floats:
+        # The mean over the times weighs each by its events (Ishwaran's mortality).
+        return np.log(np.maximum(np.cumsum(self._steps(x), axis=1).mean(axis=1), LEAST_HAZARD))
 
-        Parameters
-        ----------
-        X : array_like of float, shape (m, p)
-            Features.
-
-        Returns
-        -------
-        ndarray of float, shape (m,)
-            Higher is sooner.
-        """
-        check_is_fitted(self, "times_")
-        return _log_risk(_hazard(*self._totals(X, len(self.times_))))
-
-    def predict_survival(self, X: ArrayLike, times: ArrayLike) -> Floats:  # noqa: N803
-        """Give the probability of being free of the event.
-
-        Parameters
-        ----------
-        X : array_like of float, shape (m, p)
-            Features.
-        times : array_like of float, shape (n_times,)
-            Times.
-
-        Returns
-        -------
-        ndarray of float, shape (m, n_times)
-            From 0 to 1, falling in time.
-        """
-        hazard = np.cumsum(_hazard(*self._totals(X, len(self.times_))), axis=1)
-        place = np.searchsorted(self.times_, np.asarray(times, dtype=np.float64), side="right")
-        return np.exp(-np.concatenate([np.zeros((len(hazard), 1)), hazard], axis=1)[:, place])
+    def _cumulative_hazard(self, x: Floats, times: Floats) -> Floats:
+        hazard = np.cumsum(self._steps(x), axis=1)
+        place = np.searchsorted(self.times_, times, side="right")
+        return np.concatenate([np.zeros((len(hazard), 1)), hazard], axis=1)[:, place]
 
 
 def _leaf_tables(
@@ -200,13 +151,3 @@ def _leaf_tables(
     share = (times_drawn / size[own]).astype(np.float32)
     chosen = csr_array((share, (own, np.arange(len(leaf)))), shape=(len(nodes), len(leaf)))
     return number, np.asarray(chosen @ counts[0], np.float32), np.asarray(chosen @ counts[1], np.float32)
-
-
-def _hazard(events: NDArray[Any], at_risk: NDArray[Any]) -> Floats:
-    e, r = events.astype(np.float64), at_risk.astype(np.float64)
-    return np.where(r > LOW_RISK, e / np.maximum(r, LOW_RISK), 0.0)
-
-
-def _log_risk(hazard: Floats) -> Floats:
-    """Mean of the cumulative hazard over the times, which weighs each time by its events (Ishwaran's mortality)."""
-    return np.log(np.maximum(np.cumsum(hazard, axis=1).mean(axis=1), LEAST_HAZARD))
