@@ -17,9 +17,19 @@ from spondyl.core import Grid, SettingsError
 from spondyl.phantom.anatomy import build_anatomy
 from spondyl.phantom.kinds import LesionKind
 from spondyl.phantom.lesion_plan import NOT_HOSTS, PlannedLesion
-from spondyl.phantom.patient import PatientSettings, simulate_patient
+from spondyl.phantom.patient import (
+    EXTENT_MM,
+    SPACING_MM,
+    PatientSettings,
+    SyntheticPatient,
+    scan_study,
+    simulate_patient,
+)
 from spondyl.phantom.placement import rotation
 from spondyl.phantom.protocol import LUMBAR_SEQUENCES
+from spondyl.phantom.relaxation import sample_parameters
+from spondyl.phantom.schedule import PlannedVisit
+from spondyl.phantom.study import spine_study
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -28,7 +38,6 @@ if TYPE_CHECKING:
 
     from spondyl.core import Sequence as MrSequence
     from spondyl.phantom.pathology import LesionTruth
-    from spondyl.phantom.patient import SyntheticPatient
 
     Floats = NDArray[np.float64]
 
@@ -41,6 +50,7 @@ class Fate(StrEnum):
     RESPONDS = "responds"
     PSEUDO = "pseudo-progresses"
     APPEARS = "appears"
+    EMERGES = "emerges"
     RESOLVES = "resolves"
 
 
@@ -52,7 +62,8 @@ FATE_SHARES = {
     Fate.APPEARS: 0.17,
     Fate.RESOLVES: 0.1,
 }
-"""Share of lesions with each fate: all often enough to be measured. Chosen by us."""
+"""Share of lesions with each fate: all often enough to be measured; those that emerge are drawn by
+`spondyl.phantom.surveillance`, over years. Chosen by us."""
 
 KIND_SHARES = {LesionKind.LYTIC: 0.55, LesionKind.MIXED: 0.25, LesionKind.SCLEROTIC: 0.2}
 """Kinds of lesions that a course is drawn for. Chosen by us."""
@@ -89,9 +100,10 @@ class LesionCourse:
     scale : float
         Size at the first visit relative to the one drawn.
     time_days, amount : float
-        Doubling time, time constant or time of the peak; gain or remainder of the volume where the fate has one.
+        Doubling time, time constant or time of the peak; gain or remainder of the volume where the fate has one, and
+        the part of the full size that one begins with that emerges.
     onset_days : float
-        When it appears or treatment begins, in days after the first visit.
+        When it appears, begins, or treatment does, in days after the first visit.
     """
 
     level: str
@@ -103,7 +115,7 @@ class LesionCourse:
     onset_days: float = 0.0
 
     def volume_ratio(self, day: float) -> float:
-        """Give its volume on a day relative to that of the first visit, or of its full size where it appears.
+        """Give its volume on a day relative to that of the first visit, or to its full size where it was not there.
 
         Parameters
         ----------
@@ -118,6 +130,8 @@ class LesionCourse:
         since = day - self.onset_days
         if self.fate is Fate.APPEARS:
             return 0.0 if since < 0 else 1.0
+        if self.fate is Fate.EMERGES:
+            return 0.0 if since < 0 else float(self.amount * 2 ** (since / self.time_days))
         if since <= 0 or self.fate is Fate.STABLE:
             return 1.0
         if self.fate is Fate.GROWS:
@@ -242,7 +256,7 @@ def _total() -> float:
 
 def simulate_course(
     seed: int,
-    days: Iterable[float] = (0.0, 90.0),
+    days: Iterable[float | PlannedVisit] = (0.0, 90.0),
     *,
     region: str = "lumbar",
     sequences: Iterable[MrSequence] = LUMBAR_SEQUENCES,
@@ -255,12 +269,12 @@ def simulate_course(
     ----------
     seed : int
         The same seed and arguments give the same patient and images.
-    days : iterable of float, optional
-        Days of the visits, ascending, the first one 0.
+    days : iterable of float or of PlannedVisit, optional
+        Days of the visits, ascending, the first one 0; a planned visit says its scanner and sequences, too.
     region : str, optional
         Part of the spine, as in `build_anatomy`.
     sequences : iterable of Sequence, optional
-        Series to take at every visit.
+        Series to take at every visit that does not say its own.
     lesions : sequence of LesionCourse, optional
         What becomes of each lesion; drawn where it is None.
     settings : PatientSettings, optional
@@ -276,7 +290,8 @@ def simulate_course(
     SettingsError
         If days are not ascending from 0.
     """
-    times = [float(d) for d in days]
+    planned, usual = list(days), tuple(sequences)
+    times = [d.day if isinstance(d, PlannedVisit) else float(d) for d in planned]
     if not times or times[0] != 0 or any(b <= a for a, b in pairwise(times)):
         msg = f"days of visits must ascend from 0, got {', '.join(f'{d:g}' for d in times) or 'none'}"
         raise SettingsError(msg)
@@ -285,15 +300,46 @@ def simulate_course(
         lesions = draw_course(rng, _hosts(seed, region))
     chosen = settings or PatientSettings()
     visits = []
-    for number, day in enumerate(times):
+    for number, (day, visit) in enumerate(zip(times, planned, strict=True)):
         plan = [lesion.planned(day) for lesion in lesions]
-        patient = simulate_patient(
-            seed, region=region, sequences=sequences, lesions=plan, settings=replace(chosen, visit=number)
-        )
+        own = replace(chosen, visit=number)
+        if isinstance(visit, PlannedVisit):
+            patient = _as_planned(seed, region, plan, visit, own)
+        else:
+            patient = simulate_patient(seed, region=region, sequences=usual, lesions=plan, settings=own)
         motion = _motion(rng) if number else np.eye(4)
         visits.append(Visit(day, moved(patient, motion), motion))
     irradiated = tuple((x.level, x.onset_days) for x in lesions if x.fate in (Fate.RESPONDS, Fate.PSEUDO))
     return Course(seed, tuple(lesions), tuple(visits), irradiated)
+
+
+def _as_planned(
+    seed: int, region: str, plan: Sequence[PlannedLesion], visit: PlannedVisit, settings: PatientSettings
+) -> SyntheticPatient:
+    """Take a visit on its own scanner: the draw of protocols must not change whose tissues they show."""
+    machine = visit.scanner
+    study = spine_study(
+        np.random.default_rng([seed, 22, settings.visit]),
+        region=region,
+        sequences=visit.sequences,
+        axial=settings.axial,
+        vendor=machine.vendor,
+        field_strength_t=machine.field_strength_t,
+        unseen=machine.unseen_timing,
+    )
+    spacing = SPACING_MM[settings.fast or region == "whole"]
+    anatomy = build_anatomy(seed, region=region, spacing_mm=spacing, extent_mm=EXTENT_MM[region], lesions=plan)
+    person = anatomy.person
+    parameters = sample_parameters(
+        np.random.default_rng([seed, 21]),
+        field_strength_t=machine.field_strength_t,
+        age_years=person.age_years,
+        female=person.female,
+    )
+    images, protocols = scan_study(
+        anatomy, parameters, study, seed=seed, artifacts=settings.artifacts, visit=settings.visit
+    )
+    return SyntheticPatient(seed, images, protocols, anatomy, parameters, person.age_years, person.sex)
 
 
 def _hosts(seed: int, region: str) -> list[str]:

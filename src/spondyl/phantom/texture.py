@@ -24,8 +24,14 @@ TILE_MM = (60.0, 190.0, 190.0)
 """Size of the repeating block of noise along R-L, S-I and A-P; farther apart than any two neighboring vertebrae."""
 
 
-class _Mix(NamedTuple):
-    """How a tissue's texture is put together; the squares are scaled to sum to one."""
+class Mix(NamedTuple):
+    """How a tissue's texture is put together; the squares are scaled to sum to one.
+
+    Parameters
+    ----------
+    fine, coarse, streak, bone : float
+        Weight of noise of about 1 mm, of about 6 mm, of streaks along the body, and of a value for each bone or disc.
+    """
 
     fine: float
     coarse: float
@@ -33,26 +39,26 @@ class _Mix(NamedTuple):
     bone: float
 
 
-_MARROW_MIX = _Mix(0.50, 0.60, 0.15, 0.45)
-_MIXES: dict[Tissue, _Mix] = {
+_MARROW_MIX = Mix(0.50, 0.60, 0.15, 0.45)
+_MIXES: dict[Tissue, Mix] = {
     Tissue.MARROW: _MARROW_MIX,
     Tissue.POSTERIOR_MARROW: _MARROW_MIX,
     Tissue.SACRAL_MARROW: _MARROW_MIX,
     Tissue.RIB_MARROW: _MARROW_MIX,
-    Tissue.NUCLEUS: _Mix(0.10, 0.35, 0.0, 0.85),
-    Tissue.DISC_INTERMEDIATE: _Mix(0.15, 0.45, 0.0, 0.8),
-    Tissue.DISC_DRY: _Mix(0.15, 0.5, 0.0, 0.75),
-    Tissue.ANNULUS: _Mix(0.20, 0.5, 0.0, 0.7),
-    Tissue.MUSCLE: _Mix(0.25, 0.40, 0.90, 0.0),
-    Tissue.SUBCUTANEOUS_FAT: _Mix(0.45, 0.6, 0.2, 0.0),
-    Tissue.VISCERAL_FAT: _Mix(0.45, 0.8, 0.0, 0.0),
-    Tissue.HEMANGIOMA: _Mix(0.35, 0.2, 0.95, 0.0),
-    Tissue.HEMANGIOMA_ATYPICAL: _Mix(0.45, 0.4, 0.7, 0.0),
-    Tissue.TUMOR_DIFFUSE: _Mix(0.55, 0.7, 0.0, 0.4),
-    Tissue.BOWEL_CONTENT: _Mix(0.15, 0.98, 0.0, 0.0),
-    Tissue.CSF: _Mix(0.1, 0.7, 0.7, 0.0),
+    Tissue.NUCLEUS: Mix(0.10, 0.35, 0.0, 0.85),
+    Tissue.DISC_INTERMEDIATE: Mix(0.15, 0.45, 0.0, 0.8),
+    Tissue.DISC_DRY: Mix(0.15, 0.5, 0.0, 0.75),
+    Tissue.ANNULUS: Mix(0.20, 0.5, 0.0, 0.7),
+    Tissue.MUSCLE: Mix(0.25, 0.40, 0.90, 0.0),
+    Tissue.SUBCUTANEOUS_FAT: Mix(0.45, 0.6, 0.2, 0.0),
+    Tissue.VISCERAL_FAT: Mix(0.45, 0.8, 0.0, 0.0),
+    Tissue.HEMANGIOMA: Mix(0.35, 0.2, 0.95, 0.0),
+    Tissue.HEMANGIOMA_ATYPICAL: Mix(0.45, 0.4, 0.7, 0.0),
+    Tissue.TUMOR_DIFFUSE: Mix(0.55, 0.7, 0.0, 0.4),
+    Tissue.BOWEL_CONTENT: Mix(0.15, 0.98, 0.0, 0.0),
+    Tissue.CSF: Mix(0.1, 0.7, 0.7, 0.0),
 }
-_DEFAULT_MIX = _Mix(0.55, 0.8, 0.0, 0.0)
+_DEFAULT_MIX = Mix(0.55, 0.8, 0.0, 0.0)
 """Relative weights of noise of about 1 mm, of about 6 mm, of streaks along the body, and of a value for each vertebra
 or disc. Chosen by us so that synthetic bodies look like real ones side by side."""
 
@@ -121,11 +127,28 @@ def smooth_field(
     return field.astype(np.float32)
 
 
+def mix_of(tissue: Tissue) -> Mix:
+    """Give how a tissue's texture is put together.
+
+    Parameters
+    ----------
+    tissue : Tissue
+        The tissue.
+
+    Returns
+    -------
+    Mix
+        Weights whose squares sum to one.
+    """
+    mix = np.array(_MIXES.get(tissue, _DEFAULT_MIX))
+    fine, coarse, streak, bone = (mix / np.sqrt((mix**2).sum())).tolist()
+    return Mix(fine, coarse, streak, bone)
+
+
 def _mix_tables() -> NDArray[np.float32]:
     table = np.zeros((4, N_TISSUES), np.float32)
     for tissue in Tissue:
-        mix = np.array(_MIXES.get(tissue, _DEFAULT_MIX), np.float32)
-        table[:, tissue] = mix / np.sqrt((mix**2).sum())
+        table[:, tissue] = mix_of(tissue)
     return table
 
 
