@@ -9,6 +9,12 @@ import numpy as np
 
 from spondyl.core import InputError
 from spondyl.evaluation.comparison import holm
+from spondyl.evaluation.competing import (
+    competing_brier,
+    competing_calibration,
+    competing_decision_curve,
+    cumulative_incidence,
+)
 from spondyl.evaluation.kaplan_meier import KaplanMeier
 from spondyl.evaluation.survival import Concordance, Outcome, brier_curve, harrell_c, uno_c
 from spondyl.evaluation.survival_calibration import SurvivalCalibration, survival_calibration
@@ -69,7 +75,7 @@ class ModelScore:
     brier : float or None
         Integrated Brier score over the horizons.
     calibration : tuple of SurvivalCalibration
-        At each horizon; empty for a model that only orders, or where events compete.
+        At each horizon; empty for a model that only orders. Where events compete, with an intercept.
     """
 
     name: str
@@ -92,7 +98,7 @@ class Judged:
     null_brier : float
         Of the same risk for everybody.
     benefit : DecisionCurve or None
-        At the middle horizon; None where events compete.
+        At the middle horizon; None where nobody was followed to it.
     """
 
     scores: tuple[ModelScore, ...]
@@ -269,13 +275,12 @@ def judge(
     """
     outcome = _outcome(y)
     before = None if training is None else _outcome(training)
-    competing = bool((y["event"] > 1).any())
     names = list(found)
     harrell = {n: harrell_c(outcome, p.score) for n, p in found.items()}
     less = [None if n == names[0] else harrell[names[0]].compare(harrell[n], (names[0], n)) for n in names]
     adjusted = holm([d.p_value if d else np.nan for d in less])
-    usable = [t for t in horizons if (outcome.time >= t).any()]
-    null = _brier(outcome, _same(before or outcome, horizons, len(outcome)), horizons, before)
+    usable = [t for t in horizons if (y["time"] >= t).any()]
+    null = _null_brier(y, horizons, training)
     scores = []
     for number, (name, predicted) in enumerate(found.items()):
         risk = predicted.risk
@@ -286,16 +291,16 @@ def judge(
                 uno_c(outcome, predicted.score, training=before),
                 less[number],
                 float(adjusted[number]),
-                None if risk is None or competing else _brier(outcome, risk, horizons, before),
-                ()
-                if risk is None or competing
-                else tuple(survival_calibration(outcome, risk[:, horizons.index(t)], t) for t in usable),
+                None if risk is None else _brier(y, risk, horizons, before),
+                () if risk is None else tuple(_calibration(y, risk[:, horizons.index(t)], t) for t in usable),
             )
         )
     middle = len(horizons) // 2
     risks = {n: p.risk[:, middle] for n, p in found.items() if p.risk is not None}
     benefit = None
-    if not competing and horizons[middle] in usable:
+    if horizons[middle] in usable and _compete(y):
+        benefit = competing_decision_curve(y["time"], y["event"], risks, horizons[middle])
+    elif horizons[middle] in usable:
         benefit = survival_decision_curve(outcome, risks, horizons[middle])
     return Judged(tuple(scores), null, benefit)
 
@@ -306,12 +311,30 @@ def _outcome(y: NDArray[Any]) -> Outcome:
     return Outcome(time, y["event"] == 1)
 
 
-def _same(outcome: Outcome, horizons: Sequence[float], n: int) -> Floats:
-    return np.tile(1 - KaplanMeier.fit(outcome.time, outcome.event).at(horizons), (n, 1))
+def _compete(y: NDArray[Any]) -> bool:
+    return bool((y["event"] > 1).any())
 
 
-def _brier(outcome: Outcome, risk: Floats, horizons: Sequence[float], training: Outcome | None) -> float:
-    return brier_curve(outcome, np.clip(1 - risk, 0, 1), horizons, training=training).mean
+def _null_brier(y: NDArray[Any], horizons: Sequence[float], training: NDArray[Any] | None) -> float:
+    """Of the risk that all of those learned from had on average."""
+    known = y if training is None else training
+    if _compete(known):
+        same = np.array([cumulative_incidence(known["time"], known["event"], t) for t in horizons])
+    else:
+        same = 1 - KaplanMeier.fit(known["time"], known["event"] == 1).at(horizons)
+    return _brier(y, np.tile(same, (len(y), 1)), horizons, None if training is None else _outcome(training))
+
+
+def _brier(y: NDArray[Any], risk: Floats, horizons: Sequence[float], training: Outcome | None) -> float:
+    if _compete(y):
+        return float(competing_brier(y["time"], y["event"], np.clip(risk, 0, 1), horizons).mean())
+    return brier_curve(_outcome(y), np.clip(1 - risk, 0, 1), horizons, training=training).mean
+
+
+def _calibration(y: NDArray[Any], risk: Floats, time: float) -> SurvivalCalibration:
+    if _compete(y):
+        return competing_calibration(y["time"], y["event"], np.clip(risk, 0, 1), time)
+    return survival_calibration(_outcome(y), risk, time)
 
 
 def rule_prediction(values: Floats) -> Predicted:

@@ -134,23 +134,9 @@ def _benefit(cohort: CohortRisk) -> Picture:
 
 
 def _truth(cohort: CohortRisk) -> list[Block]:
-    competing = bool((cohort.y["event"] > 1).any())
-    if competing:
-        return []
-    time, event = cohort.y["time"], cohort.y["event"] == 1
-    order = np.argsort(cohort.predicted.score, kind="stable")
-    risk = np.asarray(cohort.predicted.risk)
-    groups = {}
-    for name, rows in zip(GROUPS, np.array_split(order, 3), strict=True):
-        curve = KaplanMeier.fit(time[rows], event[rows])
-        observed = np.concatenate([[0.0], curve.times]), np.concatenate([[1.0], curve.survival])
-        predicted = np.concatenate([[0.0], cohort.horizons]), np.concatenate([[1.0], 1 - risk[rows].mean(axis=0)])
-        groups[name] = (observed, predicted)
-    caption = "Share of patients free of the event: observed by Kaplan-Meier, and predicted at the horizons."
-    blocks: list[Block] = [
-        Heading("Do risks come true"),
-        survival_picture(groups, axis="free of the event", caption=caption),
-    ]
+    blocks: list[Block] = [Heading("Do risks come true")]
+    if not (cohort.y["event"] > 1).any():
+        blocks.append(_by_thirds(cohort))
     found = cohort.judged.scores[0].calibration
     if found:
         middle = found[len(found) // 2]
@@ -161,7 +147,21 @@ def _truth(cohort: CohortRisk) -> list[Block]:
         ]
         caption = f"Observed share with the event by time {middle.time:g} against the predicted risk, in tenths."
         blocks.append(calibration_picture((middle.curve_predicted, middle.curve_observed), points, caption))
-    return blocks
+    return blocks if len(blocks) > 1 else []
+
+
+def _by_thirds(cohort: CohortRisk) -> Picture:
+    time, event = cohort.y["time"], cohort.y["event"] == 1
+    order = np.argsort(cohort.predicted.score, kind="stable")
+    risk = np.asarray(cohort.predicted.risk)
+    groups = {}
+    for name, rows in zip(GROUPS, np.array_split(order, 3), strict=True):
+        curve = KaplanMeier.fit(time[rows], event[rows])
+        observed = np.concatenate([[0.0], curve.times]), np.concatenate([[1.0], curve.survival])
+        predicted = np.concatenate([[0.0], cohort.horizons]), np.concatenate([[1.0], 1 - risk[rows].mean(axis=0)])
+        groups[name] = (observed, predicted)
+    caption = "Share of patients free of the event: observed by Kaplan-Meier, and predicted at the horizons."
+    return survival_picture(groups, axis="free of the event", caption=caption)
 
 
 def _explanations(cohort: CohortRisk) -> list[Block]:
@@ -242,11 +242,7 @@ def _methods(cohort: CohortRisk) -> str:
         else "Every patient was predicted by fits that had not seen the patient, the weighing of learners included "
         "(nested cross-validation); the explanations are of a fit to all."
     )
-    intervals = (
-        ""
-        if cohort.intervals is None
-        else (" Intervals of times are conformal: Kaplan-Meier on the scale of predicted hazards, out of fold.")
-    )
+    intervals = " Intervals of times are conformal: Kaplan-Meier on the scale of predicted hazards, out of fold."
     return (
         "Penalized Cox models, Cox with curves, forests on log-rank scores, gradient boosting and a small neural "
         "network of hazards were weighed by how they order pairs of patients out of fold, and scaled by a Cox "

@@ -59,6 +59,8 @@ class SurvivalCalibration(Record):
         The smooth curve.
     flags : tuple of str
         What limits the result.
+    intercept : Estimate or None
+        By how much all risks are off on the complementary log-log scale, where it was asked for; 0 is ideal.
     """
 
     time: float
@@ -74,6 +76,7 @@ class SurvivalCalibration(Record):
     curve_predicted: Floats
     curve_observed: Floats
     flags: tuple[str, ...] = ()
+    intercept: Estimate | None = None
 
     def table(self) -> Table:
         """Show the measures.
@@ -88,6 +91,7 @@ class SurvivalCalibration(Record):
             ("mean predicted", show(self.mean_risk), ""),
             ("observed / expected", str(self.observed_to_expected), "1"),
             ("slope", str(self.slope), "1"),
+            *([] if self.intercept is None else [("intercept", str(self.intercept), "0")]),
             ("ICI", show(self.ici), "0"),
             ("E50", show(self.e50), "0"),
             ("E90", show(self.e90), "0"),
