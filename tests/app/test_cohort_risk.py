@@ -46,7 +46,7 @@ def test_new_patients_get_risks_that_are_measured_and_taken_apart(tmp_path):
     assert ran.exit_code == 0, ran.output
     out = tmp_path / "out"
     assert sorted(f.name for f in out.iterdir()) == [
-        "explanations.csv", "metrics.json", "predictions.csv", "report.html",
+        "explanations.csv", "metrics.json", "model.json", "predictions.csv", "report.html",
     ]  # fmt: skip
     said = json.loads((out / "metrics.json").read_text())
     assert said["research_use_only"] is True
@@ -87,7 +87,76 @@ def test_competing_death_gives_incidences(tmp_path):
     assert ran.exit_code == 0, ran.output
     said = json.loads((tmp_path / "out" / "metrics.json").read_text())
     assert "compete" in " ".join(said["notes"])
-    assert said["models"]["ensemble"]["calibration"] == []
+    found = said["models"]["ensemble"]["calibration"][1]
+    assert found["slope"]["low"] < 1.3
+    assert found["intercept"]["low"] < 0.3
+    assert said["models"]["ensemble"]["integrated_brier"] < said["integrated_brier_of_the_same_risk_for_all"]
+    assert said["net_benefit"]
+    rows = pd.read_csv(tmp_path / "out" / "predictions.csv")
+    assert (rows["time_low_90"] <= rows["time_high_90"].fillna(np.inf)).all()
+    assert "Observed share with the event" in (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
+
+
+def test_a_saved_model_predicts_a_later_table_without_its_outcome(tmp_path):
+    assert _run(tmp_path, _table(1)).exit_code == 0
+    new = _table(2, 60)
+    new.loc[0, "volume"] = 1e4
+    saved, later = tmp_path / "out", tmp_path / "later.csv"
+    new.drop(columns=["months", "died", "stage"]).to_csv(later, index=False)
+    words = ["cohort", "risk", later, "--apply", saved / "model.json", "--out", tmp_path / "applied"]
+    ran = CliRunner().invoke(app, [*map(str, words), "--horizons", "6,12"])
+    assert ran.exit_code == 0, ran.output
+    rows = pd.read_csv(tmp_path / "applied" / "predictions.csv")
+    assert rows.loc[0, "not_assessable"] == "far outside what was learned from: volume"
+    assert np.isnan(rows.loc[0, "risk_by_6"])
+    assert (rows.loc[1:, "risk_by_12"] > rows.loc[1:, "risk_by_6"]).all()
+    # What the file holds is about features, and small.
+    text = (saved / "model.json").read_text(encoding="utf-8")
+    assert len(text) < 12_000
+    assert json.loads(text)["time_unit"] == "months"
+
+
+def test_a_saved_model_is_measured_where_the_outcome_is_known(tmp_path):
+    assert _run(tmp_path, _table(1)).exit_code == 0
+    new = tmp_path / "new.csv"
+    _table(2, 120).to_csv(new, index=False)
+    words = ["cohort", "risk", new, "--apply", tmp_path / "out", "--out", tmp_path / "applied"]
+    ran = CliRunner().invoke(app, [*map(str, words), "--time", "months", "--event", "died"])
+    assert ran.exit_code == 0, ran.output
+    said = json.loads((tmp_path / "applied" / "metrics.json").read_text())
+    assert said["models"]["Cox, ridge"]["harrell_c"]["value"] > 0.7
+    assert said["models"]["Cox, ridge"]["calibration"][1]["slope"]["value"] == pytest.approx(1, abs=0.6)
+
+
+@pytest.mark.parametrize(
+    "content",
+    ["{}", "no text", '{"format": "spondyl-small-risk-1", "features": ["a"], "times_months": [1], "causes": []}'],
+)
+def test_a_file_that_is_no_saved_model_is_refused(tmp_path, content):
+    (tmp_path / "m.json").write_text(content, encoding="utf-8")
+    _table(1).to_csv(tmp_path / "t.csv", index=False)
+    words = ["cohort", "risk", tmp_path / "t.csv", "--apply", tmp_path / "m.json", "--out", tmp_path / "out"]
+    ran = CliRunner().invoke(app, [*map(str, words)])
+    assert ran.exit_code != 0
+    assert "cannot be used" in ran.stderr
+    assert "Traceback" not in ran.output
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_table_without_any_column_of_the_model_is_refused(tmp_path):
+    assert _run(tmp_path, _table(1)).exit_code == 0
+    pd.DataFrame({"other": [1.0, 2.0]}).to_csv(tmp_path / "t.csv", index=False)
+    words = ["cohort", "risk", tmp_path / "t.csv", "--apply", tmp_path / "out", "--out", tmp_path / "applied"]
+    ran = CliRunner().invoke(app, [*map(str, words)])
+    assert ran.exit_code == UNUSABLE
+    assert "none of the columns" in ran.stderr
+
+
+def test_learning_needs_the_follow_up_named(tmp_path):
+    _table(1).to_csv(tmp_path / "t.csv", index=False)
+    ran = CliRunner().invoke(app, ["cohort", "risk", str(tmp_path / "t.csv"), "--out", str(tmp_path / "out")])
+    assert ran.exit_code == WRONG_CALL
+    assert "--apply" in ran.stderr
 
 
 @pytest.mark.parametrize(

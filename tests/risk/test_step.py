@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+import numpy as np
 import pytest
 
-from spondyl.core import Case, Lesion, SettingsError, Vertebra
+from spondyl.core import Case, Lesion, ModelError, SettingsError, Vertebra
 from spondyl.io.risk_section import risk_section
+from spondyl.risk.small import learn, write_model
 from spondyl.risk.step import RiskSettings, assess_risk, case_features
 
 
@@ -78,3 +82,26 @@ def test_the_step_can_be_switched_off():
 def test_horizons_rise_from_above_zero(horizons):
     with pytest.raises(SettingsError, match="rising"):
         RiskSettings(horizons_months=horizons)
+
+
+def _saved(tmp_path, unit):
+    rng = np.random.default_rng(0)
+    x = np.column_stack([rng.integers(1, 6, 300), rng.uniform(1, 40, 300)]).astype(float)
+    time = rng.exponential(20 * np.exp(-0.03 * x[:, 1]))
+    names, events = ("malignant_lesions", "malignant_volume_ml"), np.ones(300, int)
+    model = learn(names, x, time, events, causes=("relapse",), logged=(), learned_from="300 patients")
+    write_model(replace(model, time_unit=unit), tmp_path / "own.json")
+    return RiskSettings(model=str(tmp_path / "own.json"))
+
+
+def test_a_model_of_the_users_own_is_taken(tmp_path):
+    said = assess_risk(_case(_lesion(1)), _saved(tmp_path, "months_to_relapse")).risk
+    assert [event["event"] for event in said["events"]] == ["relapse"]
+    assert said["learned_from"] == "300 patients"
+
+
+def test_a_model_that_does_not_count_in_months_is_refused(tmp_path):
+    with pytest.raises(ModelError, match="'days'"):
+        assess_risk(_case(_lesion(1)), _saved(tmp_path, "days"))
+    with pytest.raises(ModelError, match="cannot be used"):
+        assess_risk(_case(_lesion(1)), RiskSettings(model=str(tmp_path / "none.json")))

@@ -144,6 +144,10 @@ def analyze(
         Path | None,
         typer.Option("--omics", metavar="FILE", help="Omics: MAF, VCF, expression, slides, or a form naming them."),
     ] = None,
+    risk_model: Annotated[
+        Path | None,
+        typer.Option("--risk-model", metavar="FILE", help="The model.json of a cohort risk, in place of the shipped."),
+    ] = None,
     nifti: Annotated[bool, typer.Option("--nifti", help="Write masks and maps as NIfTI, too.")] = False,
     settings: Annotated[
         Path | None, typer.Option("--settings", metavar="FILE", help="TOML file, or the run.toml of a result.")
@@ -168,6 +172,8 @@ def analyze(
         Earlier study of the same patient, or its result folder.
     omics : Path, optional
         Omics and pathology of the patient.
+    risk_model : Path, optional
+        A saved model of risk, its times in months.
     nifti : bool
         Whether masks and maps are written as NIfTI, too.
     settings : Path, optional
@@ -187,6 +193,8 @@ def analyze(
     chosen = read_settings(settings) if settings is not None else Settings()
     if threads is not None:
         chosen = replace(chosen, threads=threads)
+    if risk_model is not None:
+        chosen = replace(chosen, risk=replace(chosen.risk, model=str(risk_model)))
     options = AnalysisOptions(named, chosen, nifti=nifti, clinical=clinical, prior=prior, omics=omics)
     with shown_progress() as progress:
         result = analyze_study(study, out, options=options, progress=progress)

@@ -172,11 +172,18 @@ def analyze(
 def risk(
     table: Annotated[Path, typer.Argument(metavar="TABLE", help="CSV, TSV or h5ad; one row per patient.")],
     *,
-    time: Annotated[str, typer.Option("--time", metavar="COLUMN", help="Time to the event or the last contact.")],
-    event: Annotated[
-        str, typer.Option("--event", metavar="COLUMN", help="0 none, 1 the event, 2 and above competing events.")
-    ],
     out: Out,
+    time: Annotated[
+        str, typer.Option("--time", metavar="COLUMN", help="Time to the event or the last contact; needed to learn.")
+    ] = "",
+    event: Annotated[
+        str,
+        typer.Option("--event", metavar="COLUMN", help="0 none, 1 the event, 2 and above competing; needed to learn."),
+    ] = "",
+    saved: Annotated[
+        Path | None,
+        typer.Option("--apply", metavar="MODEL", help="Predict by the model.json of an earlier result; learn nothing."),
+    ] = None,
     test: Annotated[
         Path | None, typer.Option("--test", metavar="TABLE", help="Patients to predict; else in folds.")
     ] = None,
@@ -207,10 +214,12 @@ def risk(
     ----------
     table : Path
         The training table.
-    time, event : str
-        Columns of the follow-up.
     out : Path
         The result folder.
+    time, event : str
+        Columns of the follow-up; may be left out where a model is applied.
+    saved : Path, optional
+        A saved model to predict by.
     test : Path, optional
         Patients to predict.
     patient : str
@@ -232,6 +241,19 @@ def risk(
     from spondyl.app.risk_report import headline
     from spondyl.app.risk_table import RiskColumns, named_columns, times
 
+    if saved is not None:
+        from spondyl.app.risk_saved import apply_files
+
+        applied = apply_files(table, saved, out, time=time, event=event, horizons=times(horizons))
+        refused = applied["n_not_assessable"]
+        given = applied["n_predicted"] - refused
+        typer.echo(f"{given} patients were given risks, {refused} a reason instead.", err=True)
+        typer.echo(RESEARCH_USE_ONLY, err=True)
+        typer.echo(f"predictions: {out / 'predictions.csv'}")
+        return
+    if not time or not event:
+        msg = "name the columns of the follow-up with --time and --event, or a saved model with --apply"
+        raise typer.BadParameter(msg)
     columns = RiskColumns(time, event, patient, _names(leave), _names(trust), named_columns(modality or []), rule)
     choices = RiskChoices(columns, times(horizons), explain, seed)
     with shown_progress() as progress:

@@ -23,6 +23,7 @@ from spondyl.app.risk_fit import (
     rule_prediction,
 )
 from spondyl.app.risk_report import risk_page
+from spondyl.app.risk_saved import MODEL_FILE, small_model
 from spondyl.app.risk_table import Encoding, RiskColumns, learn_encoding, read_outcome, refuse_leaks
 from spondyl.evaluation.records import plain
 from spondyl.io.page import write_html
@@ -35,12 +36,16 @@ from spondyl.risk.intervals import TimeIntervals, time_intervals
 from spondyl.risk.lime import LocalLine, local_line
 from spondyl.risk.outcome import checked, step
 from spondyl.risk.shapley import Attribution, shapley_values
+from spondyl.risk.small import write_model
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
     from numpy.typing import NDArray
+
+    from spondyl.app.risk_fit import ModelScore
+    from spondyl.risk.small import SmallRiskModel
 
     Floats = NDArray[np.float64]
 
@@ -101,8 +106,8 @@ class CohortRisk:
         By the main model.
     judged : Judged
         How good that is.
-    intervals : TimeIntervals or None
-        Of the time of the event; None where events compete.
+    intervals : TimeIntervals
+        Of the time of the event, were no other to come first.
     reasons : list of str
         Why a patient is given no risk; empty where one is given.
     model : estimator
@@ -115,6 +120,8 @@ class CohortRisk:
         Local lines of the patients of lowest, middle and highest risk, by row.
     n_training : int
         Patients learned from.
+    saved : SmallRiskModel
+        The Cox model of the comparison, fitted to the whole training table, to be kept.
     notes : tuple of str
         What limits the result.
     """
@@ -127,13 +134,14 @@ class CohortRisk:
     tested: bool
     predicted: Predicted
     judged: Judged
-    intervals: TimeIntervals | None
+    intervals: TimeIntervals
     reasons: list[str]
     model: Any
     explained: NDArray[np.intp]
     attribution: Attribution
     lines: dict[int, LocalLine]
     n_training: int
+    saved: SmallRiskModel
     notes: tuple[str, ...]
 
     @property
@@ -185,6 +193,7 @@ def risk_files(
         cohort = cohort_risk(table, choices, new, tell)
         tell("writing the results", 4, 4)
         predictions(cohort).to_csv(folder / "predictions.csv", index=False)
+        write_model(cohort.saved, folder / MODEL_FILE)
         contributions(cohort).to_csv(folder / "explanations.csv", index=False)
         inputs = {"table": _sha256(file)} | ({} if test is None else {"test": _sha256(test)})
         text = json.dumps(plain(metrics(cohort) | {"input_sha256": inputs}), indent=1, ensure_ascii=False)
@@ -272,13 +281,14 @@ def cohort_risk(
         new is not None,
         own,
         judged,
-        _intervals(model, y, own.score) if not competing else None,
+        _intervals(model.models_[1] if competing else model, y, own.score),
         familiar.reasons(z),
         model,
         explained,
         attribution,
         lines,
         len(table),
+        small_model(encoding, x, y, columns),
         _notes(encoding, x, z if new is not None else None, competing=competing),
     )
 
@@ -315,7 +325,8 @@ def _notes(encoding: Encoding, x: Floats, z: Floats | None, *, competing: bool) 
             notes.append(f"{shared:.0%} of the test rows have the very features of a training row: the test leaks.")
     if competing:
         notes.append(
-            "Other events compete: risks are cumulative incidences; calibration and decision curves are left out."
+            "Other events compete: risks are cumulative incidences, held against Aalen and Johansen's estimate and its "
+            "pseudo-values. Intervals of times are those of the event itself, were no other to come first."
         )
     return tuple(notes)
 
@@ -342,9 +353,8 @@ def predictions(cohort: CohortRisk) -> pd.DataFrame:
     table["log_risk"] = np.where(given, cohort.predicted.score, np.nan)
     for number, time in enumerate(cohort.horizons):
         table[f"risk_by_{time:g}"] = np.where(given, np.asarray(cohort.predicted.risk)[:, number], np.nan)
-    if cohort.intervals is not None:
-        for name, ends in (("low", cohort.intervals.low), ("high", cohort.intervals.high)):
-            table[f"time_{name}_{COVERAGE:.0%}".replace("%", "")] = np.where(given & np.isfinite(ends), ends, np.nan)
+    for name, ends in (("low", cohort.intervals.low), ("high", cohort.intervals.high)):
+        table[f"time_{name}_{COVERAGE:.0%}".replace("%", "")] = np.where(given & np.isfinite(ends), ends, np.nan)
     table["not_assessable"] = cohort.reasons
     return table
 
@@ -394,11 +404,11 @@ def metrics(cohort: CohortRisk) -> dict[str, Any]:
         "n_events": int((cohort.y["event"] == 1).sum()),
         "features": list(cohort.encoding.players),
         "horizons": list(cohort.horizons),
-        "models": {s.name: _model_metrics(s) for s in cohort.judged.scores},
+        "models": {s.name: model_metrics(s) for s in cohort.judged.scores},
         "integrated_brier_of_the_same_risk_for_all": cohort.judged.null_brier,
         "net_benefit": None if cohort.judged.benefit is None else cohort.judged.benefit.to_dict(),
         "weights": weights(cohort.model),
-        "interval_coverage_promised": None if cohort.intervals is None else COVERAGE,
+        "interval_coverage_promised": COVERAGE,
         "n_not_assessable": sum(bool(r) for r in cohort.reasons),
         "explanation": {
             "method": cohort.attribution.method,
@@ -414,7 +424,19 @@ def metrics(cohort: CohortRisk) -> dict[str, Any]:
     }
 
 
-def _model_metrics(score: Any) -> dict[str, Any]:
+def model_metrics(score: ModelScore) -> dict[str, Any]:
+    """Give the figures of one model as JSON can hold them.
+
+    Parameters
+    ----------
+    score : ModelScore
+        How good it is.
+
+    Returns
+    -------
+    dict
+        With intervals.
+    """
     return {
         "harrell_c": score.harrell.estimate,
         "uno_c": score.uno.estimate,
@@ -428,6 +450,7 @@ def _model_metrics(score: Any) -> dict[str, Any]:
                 "mean_risk": c.mean_risk,
                 "observed_to_expected": c.observed_to_expected,
                 "slope": c.slope,
+                "intercept": c.intercept,
                 "ici": c.ici,
             }
             for c in score.calibration

@@ -45,6 +45,11 @@ MOST_MISSING = 0.4
 BEYOND = 0.25
 """How far outside the values learned from a feature may lie, in their range. Chosen by us."""
 
+FORMAT = "spondyl-small-risk-1"
+
+MONTHS = "months"
+"""Unit of the times of the shipped model, and of those that an analysis gives risks by."""
+
 DIGITS = 6
 """Significant digits of the numbers in a file."""
 
@@ -91,6 +96,10 @@ class SmallRiskModel:
         On whom it rests.
     modalities : mapping of str to tuple of str
         Features of each modality; the first one must be there.
+    time_unit : str
+        What times are given in: months, or the name of the column that they were learned from.
+    words : mapping of str to tuple of (str, str)
+        Column and word of each feature that asks whether a column holds a word.
     """
 
     features: tuple[str, ...]
@@ -103,6 +112,8 @@ class SmallRiskModel:
     causes: tuple[Cause, ...]
     learned_from: str
     modalities: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    time_unit: str = MONTHS
+    words: Mapping[str, tuple[str, str]] = field(default_factory=dict)
 
     def known(self, values: Floats) -> dict[str, tuple[int, int]]:
         """Count what is known of each modality.
@@ -289,9 +300,10 @@ def learn(
         The model.
     """
     is_logged = np.isin(names, logged)
-    terms = np.where(is_logged, np.log1p(values), values)
+    terms = np.where(is_logged, np.log1p(np.maximum(values, 0)), values)
     mean, scale = np.nanmean(terms, axis=0), np.nanstd(terms, axis=0)
-    z = np.nan_to_num((terms - mean) / scale)
+    scale = np.where(scale > 0, scale, 1.0)
+    z = np.nan_to_num((terms - mean) / scale, nan=0.0)
     steps = np.quantile(time_months[event > 0], np.linspace(0, 1, N_STEPS + 1)[1:])
     fitted = []
     for number, name in enumerate(causes, start=1):
@@ -299,7 +311,17 @@ def learn(
         own = Cause(name, cox.coefficients_, cox.covariance_, step(cox.times_, cox.hazard_, steps))
         fitted.append(own)
     low, high = np.nanmin(values, axis=0), np.nanmax(values, axis=0)
-    return SmallRiskModel(tuple(names), tuple(logged), mean, scale, low, high, steps, tuple(fitted), learned_from)
+    return SmallRiskModel(
+        features=tuple(names),
+        logged=tuple(logged),
+        mean=mean,
+        scale=scale,
+        low=low,
+        high=high,
+        times_months=steps,
+        causes=tuple(fitted),
+        learned_from=learned_from,
+    )
 
 
 def join(
@@ -369,11 +391,13 @@ def write_model(model: SmallRiskModel, path: Path) -> None:
         The file.
     """
     content = {
-        "format": "spondyl-small-risk-1",
+        "format": FORMAT,
         "learned_from": model.learned_from,
         "features": list(model.features),
         "modalities": {name: list(own) for name, own in model.modalities.items()},
         "logged": list(model.logged),
+        "time_unit": model.time_unit,
+        "words": {name: list(pair) for name, pair in model.words.items()},
         **{n: _rounded(getattr(model, n)) for n in ("mean", "scale", "low", "high", "times_months")},
         "causes": [
             {
@@ -386,6 +410,18 @@ def write_model(model: SmallRiskModel, path: Path) -> None:
         ],
     }
     path.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+
+
+def _refuse_misfits(c: Any) -> None:
+    """Raise ValueError where numbers do not fit the features, or are none."""
+    n, steps = len(c["features"]), len(c["times_months"])
+    columns = [c[k] for k in ("mean", "scale", "low", "high")] + [cause["coefficients"] for cause in c["causes"]]
+    shapes = [np.shape(v) == (n,) for v in columns] + [np.shape(o["covariance"]) == (n, n) for o in c["causes"]]
+    shapes += [np.shape(o["hazard"]) == (steps,) for o in c["causes"]]
+    numbers = [*columns, c["times_months"], *(o[k] for o in c["causes"] for k in ("covariance", "hazard"))]
+    if c["format"] != FORMAT or not all(shapes) or not all(np.isfinite(v).all() for v in numbers) or not c["causes"]:
+        msg = "numbers do not fit the features"
+        raise ValueError(msg)
 
 
 def read_model(path: Path | None = None) -> SmallRiskModel:
@@ -409,6 +445,7 @@ def read_model(path: Path | None = None) -> SmallRiskModel:
     file = resources.files("spondyl.risk").joinpath("shipped", SHIPPED) if path is None else path
     try:
         c = json.loads(file.read_text(encoding="utf-8"))
+        _refuse_misfits(c)
         arrays: dict[str, Any] = {
             n: np.asarray(c[n], dtype=np.float64) for n in ("mean", "scale", "low", "high", "times_months")
         }
@@ -422,6 +459,8 @@ def read_model(path: Path | None = None) -> SmallRiskModel:
             causes=causes,
             learned_from=str(c["learned_from"]),
             modalities={name: tuple(own) for name, own in c.get("modalities", {}).items()},
+            time_unit=str(c.get("time_unit", MONTHS)),
+            words={str(k): (str(a), str(b)) for k, (a, b) in c.get("words", {}).items()},
             **arrays,
         )
     except (OSError, ValueError, KeyError, TypeError) as error:

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import pairwise
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from spondyl import __version__
-from spondyl.core import SettingsError, StepRecord
+from spondyl.core import ModelError, SettingsError, StepRecord
 from spondyl.risk.small import read_model
 
 if TYPE_CHECKING:
     from spondyl.core import Case
+    from spondyl.risk.small import SmallRiskModel
 
 MALIGNANT = 0.5
 """Probability from which a lesion counts as malignant here: more likely than not."""
@@ -29,10 +31,13 @@ class RiskSettings:
         Whether a risk is given.
     horizons_months : tuple of float
         Times by which risks are given, rising; the middle one is explained.
+    model : str
+        File of a model that ``spondyl cohort risk`` wrote, its times in months; empty for the one that is shipped.
     """
 
     enabled: bool = True
     horizons_months: tuple[float, ...] = (6.0, 12.0, 24.0)
+    model: str = ""
 
     def __post_init__(self) -> None:
         h = tuple(self.horizons_months)
@@ -82,6 +87,34 @@ def _told(case: Case) -> dict[str, float | None]:
     }
 
 
+def chosen_model(settings: RiskSettings) -> SmallRiskModel:
+    """Read the model that risks come from.
+
+    Parameters
+    ----------
+    settings : RiskSettings
+        Which.
+
+    Returns
+    -------
+    SmallRiskModel
+        The shipped one unless another is named.
+
+    Raises
+    ------
+    ModelError
+        If the model named cannot be read, or does not count in months.
+    """
+    model = read_model(Path(settings.model) if settings.model else None)
+    if "month" not in model.time_unit.lower():
+        msg = (
+            f"risks are given by months, but the model learned from times in column {model.time_unit!r}; fit it to a "
+            "column of months, named so"
+        )
+        raise ModelError(msg)
+    return model
+
+
 def assess_risk(case: Case, settings: RiskSettings) -> Case:
     """Add the risk of a skeletal event and of death.
 
@@ -96,14 +129,19 @@ def assess_risk(case: Case, settings: RiskSettings) -> Case:
     -------
     Case
         With `risk`; where it cannot be given, the reason stands in it.
+
+    Raises
+    ------
+    ModelError
+        If the model named cannot be read, or does not count in months.
     """
     methods = ""
     risk: dict[str, object] = {}
     if settings.enabled:
         found = case_features(case)
-        model = read_model()
+        model = chosen_model(settings)
         risk = model.assess(found, settings.horizons_months)
-        if not found["malignant_lesions"]:
+        if not settings.model and not found["malignant_lesions"]:
             reason = "no lesion that is rather malignant was found, and the model knows patients with one only"
             risk |= {"not_assessable": reason, "events": []}
         methods = (
