@@ -28,11 +28,14 @@ from spondyl.io.store import OutputFolder
 from spondyl.io.study import read_study
 from spondyl.io.summary import summary_pdf
 from spondyl.io.weights import load_network
+from spondyl.lesions.criteria import irradiated_at
 from spondyl.lesions.response import compare
 from spondyl.pipeline.methods import methods_paragraph
 from spondyl.pipeline.run import run, run_table
 from spondyl.pipeline.settings import Settings
 from spondyl.pipeline.steps import CLASSIFIERS, LESIONS, SPINE, STEPS
+from spondyl.risk.early_step import assess_early
+from spondyl.risk.step import chosen_model
 from spondyl.socce.step import GIVEN
 
 if TYPE_CHECKING:
@@ -209,6 +212,8 @@ def analyze_study(
     _keep_prior(options.prior, Path(out_folder))
     clinical = {} if options.clinical is None else read_clinical(options.clinical)
     omics = {} if options.omics is None else {GIVEN: read_omics(options.omics)}
+    if options.settings.risk.enabled:
+        chosen_model(options.settings.risk)  # a wrong one is told of before minutes of work
     with OutputFolder(out_folder) as folder:  # first of all: minutes of work must not end at a read-only disk
         clock.tell("read", 1)
         with clock.part("read"):
@@ -228,6 +233,9 @@ def analyze_study(
                 related = prior.relation
                 settings = options.settings.response
                 case = compare(case, prior.case, settings, days=related.days, same_patient=related.same_patient)
+        if options.settings.risk.enabled:
+            with clock.part("early disease"):
+                case = assess_early(case, None if prior is None else prior.case, irradiated=_irradiated(case))
         clock.tell_last("write")
         written = replace(study, case=case)
         files, document = _write(written, folder, options=options, clock=clock, prior=prior)
@@ -243,6 +251,11 @@ def _keep_prior(prior: Path | None, out: Path) -> None:
     if folder.resolve() == out.resolve():
         msg = "--prior and --out name the same folder, which would lose the prior result; choose another --out"
         raise InputError(msg)
+
+
+def _irradiated(case: Case) -> list[int]:
+    """Vertebrae that the form names as irradiated."""
+    return [v.instance for v in case.vertebrae if v.level is not None and irradiated_at(case.clinical, v.level)]
 
 
 class _Prior(NamedTuple):

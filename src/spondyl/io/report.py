@@ -12,6 +12,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from spondyl import RESEARCH_USE_ONLY, __version__
 from spondyl.io import wording
+from spondyl.io.early_section import early_section
 from spondyl.io.omics_panels import omics_section
 from spondyl.io.panels import PICTURED_LESIONS, Pictures, level_text
 from spondyl.io.response_panels import change_rows, height_words
@@ -128,6 +129,7 @@ def render_report(
         pictured=PICTURED_LESIONS,
         scores=score_section(case),
         risk=risk_section(case),
+        early=early_section(case),
         omics=omics_section(case),
         vertebrae=[_vertebra_line(case, number) for number in range(len(case.vertebrae))],
         flags=[(wording.SEVERITY_WORDS.get(f.severity, "Note"), f) for f in _sorted_flags(case)],

@@ -41,7 +41,7 @@ def risk_section(case: Case) -> dict[str, Any]:
         What the template ``risk.html`` shows; empty where there is no risk.
     """
     risk = case.risk
-    if not risk:
+    if "events" not in risk:
         return {}
     known = risk.get("modalities") or {}
     missing = [_words(name) for name, value in risk["features"].items() if value is None and name not in BEYOND_IMAGES]

@@ -1,0 +1,374 @@
+"""Early disease of vertebrae and the time to events, on synthetic patients and scanners that no fit has seen.
+
+``python benchmarks/early_detection.py early|events|images [--train N] [--test N] [--seed S]`` prints what
+docs/how-to/predict-risk.md quotes. ``early`` compares the shipped kind of model with baselines at one study, a rule as
+a radiologist would state it, and boosted trees; ``events`` measures time to an overt lesion, compression or fracture
+with death competing; ``images`` holds the marrow cells that cohorts are made of against whole images.
+"""
+
+from __future__ import annotations
+
+import argparse
+import platform
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import sklearn
+from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier
+
+from spondyl import __version__
+from spondyl.core.marrow import FACTS, HELD, SIGNS, SINCE_FIRST, SINCE_LAST, TREND, VISIT_SIGNS, visit_signs
+from spondyl.evaluation.bootstrap import Resampling, bootstrap, percentile_estimate
+from spondyl.evaluation.calibration import calibration
+from spondyl.evaluation.competing import competing_brier, competing_calibration
+from spondyl.evaluation.decision import decision_curve
+from spondyl.evaluation.kaplan_meier import KaplanMeier
+from spondyl.evaluation.survival import Outcome, harrell_c
+from spondyl.phantom.cohort import SEEN_SCANNERS, UNSEEN_SCANNERS, Purpose, cohort_seeds
+from spondyl.phantom.course import simulate_course
+from spondyl.phantom.marrow_cells import draw_marrow
+from spondyl.phantom.patient import PatientSettings
+from spondyl.phantom.person import sample_person
+from spondyl.phantom.protocol import LUMBAR_SEQUENCES
+from spondyl.phantom.schedule import DAYS_PER_MONTH, PlannedVisit, ScheduleSettings
+from spondyl.phantom.surveillance import OVERT, SUBTHRESHOLD, SurveillanceSettings, simulate_surveillance
+from spondyl.risk.competing import CompetingRisks
+from spondyl.risk.early import EarlyDisease
+from spondyl.risk.ensemble import SurvivalEnsemble
+from spondyl.risk.intervals import time_intervals
+from spondyl.risk.marrow import body_places, body_signals, moved_places
+from spondyl.risk.outcome import follow_up, step
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
+from true_case import true_case
+
+SPECIFICITY = 0.9
+"""At which sensitivities are compared."""
+
+RESAMPLES = 400
+"""Patients are drawn anew this often."""
+
+FEATURES = (*VISIT_SIGNS, "days_since_last", *FACTS)
+CHANGES = {
+    "change since the last study": SINCE_LAST,
+    "change since the first study": SINCE_FIRST,
+    "change that has held on": HELD,
+    "change as of growth": TREND,
+}
+BLOCKS = {"one study": SIGNS, "facts": (*FACTS, "days_since_last")}
+BLOCKS |= {name: tuple(prefix + sign for sign in SIGNS) for name, prefix in CHANGES.items()}
+BLOCKS["images over time, with facts"] = FEATURES
+MAIN = ("facts", "images over time, with facts")
+PLACE = {name: i for i, name in enumerate(FEATURES)}
+
+
+def cohorts(n_train: int, n_test: int, seed: int):
+    """Patients to learn from on some scanners, and to test on others."""
+    first = cohort_seeds(Purpose.VALIDATION, 1, first=seed)[0]
+    last = cohort_seeds(Purpose.BENCHMARK, 1, first=seed)[0]
+    unseen = SurveillanceSettings(ScheduleSettings(scanners=UNSEEN_SCANNERS))
+    return simulate_surveillance(n_train, first), simulate_surveillance(n_test, last, unseen)
+
+
+def asked(cohort) -> pd.DataFrame:
+    """Vertebrae without an overt lesion, at visits with an earlier one."""
+    rows = cohort.rows
+    return rows[(rows.earlier > 0) & (rows.state != OVERT)].reset_index(drop=True)
+
+
+def matrix(rows: pd.DataFrame) -> np.ndarray:
+    return rows[list(FEATURES)].to_numpy(float)
+
+
+def columns(*names: str) -> list[int]:
+    return [PLACE[c] for name in names for c in BLOCKS[name]]
+
+
+def fused(*names: str):
+    return EarlyDisease({name: columns(name) for name in names})
+
+
+def boosted(seed: int = 0):
+    return HistGradientBoostingClassifier(
+        max_iter=150,
+        learning_rate=0.05,
+        max_leaf_nodes=8,
+        min_samples_leaf=40,
+        l2_regularization=1.0,
+        random_state=seed,
+    )
+
+
+def rule(prefix: str):
+    """Darker on T1 and brighter on STIR at once: the score is by how much both are; one alone counts half."""
+
+    def score(rows: pd.DataFrame) -> np.ndarray:
+        t1, stir = -rows[f"{prefix}t1_dark"].to_numpy(), rows[f"{prefix}stir_bright"].to_numpy()
+        both = np.minimum(t1, stir)
+        one = 0.5 * np.fmax(t1, stir)
+        return np.nan_to_num(np.where(np.isfinite(both), both, one), nan=0.0)
+
+    return score
+
+
+def predictions(train: pd.DataFrame, test: pd.DataFrame):
+    """Scores of every model on the test rows, and the fitted late fusion."""
+    x, y, who = matrix(train), (train.state == SUBTHRESHOLD).to_numpy(), train.patient.to_numpy()
+    new = matrix(test)
+    found = {}
+    for name, blocks in (("facts alone, fused", ("facts",)), ("one study, fused", ("one study",))):
+        found[name] = fused(*blocks).fit(x, y, groups=who).predict_proba(new)[:, 1]
+    one, every = columns("one study"), list(range(len(FEATURES)))
+    with_facts = columns("one study", "facts")
+    forest = RandomForestClassifier(300, min_samples_leaf=8, random_state=0)
+    for name, model, own in (
+        ("one study, boosted trees", boosted(), one),
+        ("one study, random forest", forest, one),
+        ("one study and facts, boosted trees", boosted(), with_facts),
+        ("everything, boosted trees", boosted(), every),
+    ):
+        found[name] = model.fit(x[:, own], y).predict_proba(new[:, own])[:, 1]
+    found["rule at one study"] = rule("")(test)
+    found["rule against the last study"] = rule(SINCE_LAST)(test)
+    found["change alone, fused"] = fused(*CHANGES).fit(x, y, groups=who).predict_proba(new)[:, 1]
+    main = fused(*MAIN).fit(x, y, groups=who)
+    found[LONGITUDINAL] = main.predict_proba(new)[:, 1]
+    return found, main
+
+
+LONGITUDINAL = "longitudinal, late fusion"
+
+ONE_STUDY = ("one study, fused", "one study, boosted trees", "one study, random forest", "rule at one study")
+"""Baselines of images at one time."""
+
+
+def sensitivity(score: np.ndarray, sick: np.ndarray) -> float:
+    if sick.all() or not sick.any():
+        return np.nan
+    return float((score[sick] > np.quantile(score[~sick], SPECIFICITY)).mean())
+
+
+def area(score: np.ndarray, sick: np.ndarray) -> float:
+    order = np.argsort(np.argsort(score, kind="stable")) + 1
+    n = sick.sum()
+    return float((order[sick].sum() - n * (n + 1) / 2) / (n * (~sick).sum()))
+
+
+def run_early(n_train: int, n_test: int, seed: int) -> None:
+    """The table of models, and what stands beside it."""
+    started = time.perf_counter()
+    learned, held = cohorts(n_train, n_test, seed)
+    print(f"{time.perf_counter() - started:.0f} s to draw both cohorts")
+    train, test = asked(learned), asked(held)
+    sick, who = (test.state == SUBTHRESHOLD).to_numpy(), pd.factorize(test.patient)[0]
+    for name, rows in (("train", train), ("test", test)):
+        n = int((rows.state == SUBTHRESHOLD).sum())
+        print(f"{name}: {rows.patient.nunique()} patients, {len(rows)} vertebrae at visits, {n} with early disease")
+    started = time.perf_counter()
+    found, main = predictions(train, test)
+    print(f"{time.perf_counter() - started:.0f} s to fit all models")
+    drawn = Resampling(n_resamples=RESAMPLES, seed=seed)
+    best = max(ONE_STUDY, key=lambda name: sensitivity(found[name], sick))
+
+    def both(rows):
+        own = [sensitivity(p[rows], sick[rows]) for p in found.values()]
+        return np.array([*own, *(area(p[rows], sick[rows]) for p in found.values())])
+
+    values, resampled = both(np.arange(len(test))), bootstrap(both, who, drawn)
+    names, n = list(found), len(found)
+    print(f"sensitivity at {SPECIFICITY:.0%} specificity, area under the ROC curve, calibration slope; 95 % intervals")
+    for i, name in enumerate(names):
+        s = percentile_estimate(values[i], resampled[:, i], drawn)
+        a = percentile_estimate(values[n + i], resampled[:, n + i], drawn)
+        line = f"  {name:36} {s}  {a}"
+        if "rule" not in name:
+            c = calibration(sick, found[name], patients=who)
+            line += f"  slope {c.slope}  ICI {c.ici:.4f}"
+        print(line)
+    more = resampled[:, names.index(LONGITUDINAL)] - resampled[:, names.index(best)]
+    value = values[names.index(LONGITUDINAL)] - values[names.index(best)]
+    print(f"{LONGITUDINAL} less the best of one study ({best}): {percentile_estimate(value, more, drawn)}")
+    sets(main, test, sick, who, drawn)
+    lead(found[LONGITUDINAL], main, train, test, held)
+    shown = {k: found[k] for k in ("facts alone, fused", best, LONGITUDINAL) if "rule" not in k}
+    curve = decision_curve(sick, shown, thresholds=(0.05, 0.1, 0.2, 0.3, 0.5), patients=who)
+    print(curve.table())
+
+
+def sets(main, test, sick, who, drawn) -> None:
+    """How often the sets hold the truth."""
+    inside = main.prediction_sets(matrix(test))
+    held = inside[np.arange(len(test)), sick.astype(int)]
+    for name, own in (("with early disease", sick), ("without", ~sick)):
+
+        def share(rows, own=own):
+            return float(held[rows][own[rows]].mean()) if own[rows].any() else np.nan
+
+        estimate = percentile_estimate(share(np.arange(len(test))), bootstrap(share, who, drawn)[:, 0], drawn)
+        print(f"90 % prediction sets hold the truth of vertebrae {name}: {estimate}")
+    print(f"sets with one class: {np.mean(inside.sum(axis=1) == 1):.2f}")
+
+
+def lead(score, main, train, test, held) -> None:
+    """How long before they were overt lesions were called, at the threshold that training set."""
+    learned = 1 / (1 + np.exp(-main.out_of_fold_))
+    sick = test.state == SUBTHRESHOLD
+    threshold = np.quantile(learned[(train.state != SUBTHRESHOLD).to_numpy()], SPECIFICITY)
+    print(f"threshold from training: specificity {np.mean(score[~sick] <= threshold):.3f} on the test, sensitivity "
+          f"{np.mean(score[sick] > threshold):.3f}")  # fmt: skip
+    end = held.patients.set_index("patient").end_day
+    rows = test.assign(score=score, end=test.patient.map(end).to_numpy())
+    rows = rows[sick & (rows.overt_day <= rows.end)]
+    leads, called, patients = [], [], []
+    for (patient, _), own in rows.groupby(["patient", "vertebra"]):
+        flagged = own[own.score > threshold]
+        called.append(len(flagged) > 0)
+        patients.append(patient)
+        leads.append((own.overt_day.iloc[0] - flagged.day.min()) / DAYS_PER_MONTH if len(flagged) else np.nan)
+    leads, called, codes = np.array(leads), np.array(called), pd.factorize(np.array(patients))[0]
+    drawn = Resampling(n_resamples=RESAMPLES)
+
+    def both(own):
+        known = leads[own][called[own]]
+        return np.array([called[own].mean(), np.median(known) if len(known) else np.nan])
+
+    values, resampled = both(np.arange(len(leads))), bootstrap(both, codes, drawn)
+    print(f"{len(leads)} lesions that became overt and were visited before: called before in "
+          f"{percentile_estimate(values[0], resampled[:, 0], drawn)}; median lead of those "
+          f"{percentile_estimate(values[1], resampled[:, 1], drawn)} months")  # fmt: skip
+
+
+EVENT_FEATURES = ("n_suspicious", "worst", "overt_lesions", "age_years", "marker_log", "sclerotic_primary", "months")
+"""What is known of a patient at the second visit: vertebrae that early disease is more likely in than not in a tenth,
+the highest probability, and facts."""
+
+
+def landmark(cohort, model) -> tuple[pd.DataFrame, np.ndarray, np.ndarray]:
+    """Patients at their second visit, and what came first after it: 1 an overt lesion that was not there, compression
+    or fracture, 2 death."""
+    rows = cohort.rows[cohort.rows.visit == 1]
+    p = model.predict_proba(matrix(rows))[:, 1]
+    quiet = (rows.state != OVERT).to_numpy()
+    rows = rows.assign(p=np.where(quiet, p, 0.0))
+    table = rows.groupby("patient").agg(
+        day=("day", "first"),
+        n_suspicious=("p", lambda v: (v > 0.1).sum()),
+        worst=("p", "max"),
+        **{name: (name, "first") for name in ("overt_lesions", "age_years", "marker_log", "sclerotic_primary")},
+    )
+    table["months"] = table.day / DAYS_PER_MONTH
+    known = cohort.patients.set_index("patient").loc[table.index]
+    overt = cohort.lesions[["patient", "overt_day"]].merge(table.day.rename("now"), left_on="patient", right_index=True)
+    overt = overt[overt.overt_day > overt.now].groupby("patient").overt_day.min().reindex(table.index)
+    days = pd.concat([overt, known.fracture_day, known.compression_day], axis=1)
+    first = days.where(days.gt(table.day, axis=0)).min(axis=1).fillna(np.inf)
+    end, death = known.end_day, known.death_day.fillna(np.inf)
+    time = np.minimum(first, end)
+    event = np.where(first <= end, 1, np.where(death <= end, 2, 0))
+    return table, ((time - table.day) / DAYS_PER_MONTH).to_numpy(), event
+
+
+def run_events(n_train: int, n_test: int, seed: int) -> None:
+    """Time to an overt lesion, compression or fracture, death competing, from the second visit on."""
+    learned, held = cohorts(n_train, n_test, seed)
+    train = asked(learned)
+    # Half of the patients teach what early disease is, the others what becomes of it, so that it is not known too well.
+    half = train[train.patient % 2 == 0]
+    early = fused(*MAIN).fit(matrix(half), half.state == SUBTHRESHOLD, groups=half.patient)
+    rows, time, event = landmark(learned, early)
+    rest = (rows.index % 2 == 1) & (time > 0)
+    model = CompetingRisks(SurvivalEnsemble()).fit(
+        rows.loc[rest, list(EVENT_FEATURES)].to_numpy(float), follow_up(time[rest], event[rest])
+    )
+    facts = ["overt_lesions", "age_years", "marker_log", "sclerotic_primary"]
+    plain = CompetingRisks(SurvivalEnsemble()).fit(
+        rows.loc[rest, facts].to_numpy(float), follow_up(time[rest], event[rest])
+    )
+    new, new_time, new_event = landmark(held, early)
+    there = new_time > 0
+    new, new_time, new_event = new[there], new_time[there], new_event[there]
+    print(f"{int(rest.sum())} patients to learn from, {len(new)} to test on: {int((new_event == 1).sum())} events, "
+          f"{int((new_event == 2).sum())} deaths before")  # fmt: skip
+    x = new[list(EVENT_FEATURES)].to_numpy(float)
+    risks = {"with early disease": lambda at: model.predict_incidence(x, [at])[:, 0],
+             "facts alone": lambda at: plain.predict_incidence(new[facts].to_numpy(float), [at])[:, 0]}  # fmt: skip
+    never = np.where(new_event == 2, new_time.max() + 1, new_time)
+    for name, risk in risks.items():
+        at = 12.0
+        c = competing_calibration(new_time, new_event, risk(at), at)
+        index = harrell_c(Outcome(never, new_event == 1), risk(at)).estimate
+        brier = competing_brier(new_time, new_event, risk(at)[:, None], [at])[0]
+        print(f"{name}: C {index}; by {at:g} months: observed {c.observed}, mean {c.mean_risk:.3f}, slope {c.slope}, "
+              f"intercept {c.intercept}, ICI {c.ici:.3f}, Brier {brier:.3f}")  # fmt: skip
+    own = model.models_[1]
+    of_rest = follow_up(time[rest], event[rest])
+    lived = step(own.times_, own.hazard_, of_rest["time"]) * np.exp(own.out_of_fold_)
+    intervals = time_intervals(lived, of_rest["event"] == 1, own.predict(x), (own.times_, own.hazard_))
+    # Whether a time lies in its interval, where follow-up ends or death comes first: Kaplan-Meier on being outside.
+    below = covered_by(intervals.low, new_time, new_event == 1)
+    above = covered_by(intervals.high, new_time, new_event == 1)
+    print(f"90 % intervals of the time, were nobody to die first, hold {above - below:.3f} of them")
+
+
+def covered_by(limit: np.ndarray, time: np.ndarray, event: np.ndarray) -> float:
+    """Share of times at or before a limit of each patient's own, by Kaplan-Meier on time over limit."""
+    scaled = np.where(np.isfinite(limit) & (limit > 0), time / np.maximum(limit, 1e-9), 0.0)
+    return float(1 - KaplanMeier.fit(scaled, event).at(1.0))
+
+
+def run_images(n_train: int, n_test: int, seed: int) -> None:
+    """Marrow cells beside whole images: spread of signs among healthy vertebrae, and between two visits of them."""
+    del n_train
+    count = max(n_test, 1)
+    shown = {"images": [], "cells": []}
+    for number in range(count):
+        patient = cohort_seeds(Purpose.BENCHMARK, 1, first=seed + number)[0]
+        rng = np.random.default_rng(patient)
+        first, other = (SEEN_SCANNERS + UNSEEN_SCANNERS)[number % 11], UNSEEN_SCANNERS[number % 5]
+        visits = [PlannedVisit(90.0 * k, s, LUMBAR_SEQUENCES) for k, s in enumerate((first, first, other))]
+        course = simulate_course(patient, visits, lesions=[], settings=PatientSettings(fast=True))
+        cases = [true_case(v.patient) for v in course.visits]
+        motions = [v.motion for v in course.visits]
+        now = cases[0]
+        places = body_places(now, [v.instance for v in now.vertebrae if not v.at_edge])
+        own = [places[i] for i in sorted(places)]
+        bodies = [body_signals(now, own)]
+        for case, motion in zip(cases[1:], motions[1:], strict=True):
+            moved = moved_places(places, dict.fromkeys(places, motion))
+            bodies.append(body_signals(case, [moved[i] for i in sorted(moved)]))
+        shown["images"].append([visit_signs(bodies[0], [b]) for b in bodies[1:]])
+        marrow = draw_marrow(rng, sample_person(rng, malignant=True), patient)
+        cells = [marrow.signals(rng, visit, []) for visit in visits]
+        shown["cells"].append([visit_signs(cells[0], [b]) for b in cells[1:]])
+    for title, block, which in (
+        ("at one study", "", 0),
+        ("since a study on the same scanner", SINCE_LAST, 0),
+        ("since a study on another scanner", SINCE_LAST, 1),
+    ):
+        own = [VISIT_SIGNS.index(block + s) for s in SIGNS]
+        spreads = {k: np.nanstd(np.concatenate([t[which] for t in v])[:, own], axis=0) for k, v in shown.items()}
+        print(f"standard deviation of signs among healthy vertebrae, {title}: images, cells")
+        for i, name in enumerate(SIGNS):
+            print(f"  {name:14} {spreads['images'][i]:.3f} {spreads['cells'][i]:.3f}")
+
+
+def main() -> None:
+    """Run one part."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parts = {"early": run_early, "events": run_events, "images": run_images}
+    parser.add_argument("part", choices=parts)
+    parser.add_argument("--train", type=int, default=240)
+    parser.add_argument("--test", type=int, default=240)
+    parser.add_argument("--seed", type=int, default=1)
+    given = parser.parse_args()
+    print(f"Spondyl {__version__}, numpy {np.__version__}, scikit-learn {sklearn.__version__}, "
+          f"Python {platform.python_version()}")  # fmt: skip
+    print(f"{given.part}, {given.train} patients to learn from, {given.test} to test on, seed {given.seed}")
+    parts[given.part](given.train, given.test, given.seed)
+
+
+if __name__ == "__main__":
+    main()
