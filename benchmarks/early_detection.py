@@ -37,7 +37,7 @@ from spondyl.phantom.schedule import DAYS_PER_MONTH, PlannedVisit, ScheduleSetti
 from spondyl.phantom.surveillance import OVERT, SUBTHRESHOLD, SurveillanceSettings, simulate_surveillance
 from spondyl.risk.competing import CompetingRisks
 from spondyl.risk.early import EarlyDisease
-from spondyl.risk.ensemble import SurvivalEnsemble
+from spondyl.risk.ensemble import SurvivalEnsemble, standard_learners
 from spondyl.risk.intervals import time_intervals
 from spondyl.risk.marrow import body_places, body_signals, moved_places
 from spondyl.risk.outcome import follow_up, step
@@ -242,81 +242,76 @@ def lead(score, main, train, test, held) -> None:
 
 
 EVENT_FEATURES = ("n_suspicious", "worst", "overt_lesions", "age_years", "marker_log", "sclerotic_primary", "months")
-"""What is known of a patient at the second visit: vertebrae that early disease is more likely in than not in a tenth,
-the highest probability, and facts."""
+"""What is known of a patient at a visit: vertebrae with a probability of early disease above a tenth, the highest such
+probability, facts, and the time since the first visit."""
 
 
-def landmark(cohort, model) -> tuple[pd.DataFrame, np.ndarray, np.ndarray]:
-    """Patients at their second visit, and what came first after it: 1 an overt lesion that was not there, compression
-    or fracture, 2 death."""
-    rows = cohort.rows[cohort.rows.visit == 1]
-    p = model.predict_proba(matrix(rows))[:, 1]
-    quiet = (rows.state != OVERT).to_numpy()
-    rows = rows.assign(p=np.where(quiet, p, 0.0))
-    table = rows.groupby("patient").agg(
+def landmarks(cohort, score: pd.Series) -> tuple[pd.DataFrame, np.ndarray]:
+    """Patients at every visit but the first, and what came first after it: 1 an overt lesion that was not there,
+    compression or fracture, 2 death. `score` is the log odds of early disease by row of `asked`."""
+    rows = asked(cohort).assign(p=1 / (1 + np.exp(-score)))
+    table = rows.groupby(["patient", "visit"]).agg(
         day=("day", "first"),
         n_suspicious=("p", lambda v: (v > 0.1).sum()),
         worst=("p", "max"),
         **{name: (name, "first") for name in ("overt_lesions", "age_years", "marker_log", "sclerotic_primary")},
     )
+    table = table.reset_index()
     table["months"] = table.day / DAYS_PER_MONTH
-    known = cohort.patients.set_index("patient").loc[table.index]
-    overt = cohort.lesions[["patient", "overt_day"]].merge(table.day.rename("now"), left_on="patient", right_index=True)
-    overt = overt[overt.overt_day > overt.now].groupby("patient").overt_day.min().reindex(table.index)
-    days = pd.concat([overt, known.fracture_day, known.compression_day], axis=1)
-    first = days.where(days.gt(table.day, axis=0)).min(axis=1).fillna(np.inf)
-    end, death = known.end_day, known.death_day.fillna(np.inf)
-    time = np.minimum(first, end)
+    known = cohort.patients.set_index("patient").loc[table.patient].reset_index()
+    overt = np.full(len(table), np.inf)
+    for patient, own in cohort.lesions.groupby("patient"):
+        at = np.flatnonzero(table.patient == patient)
+        later = own.overt_day.to_numpy()[None] > table.day.to_numpy()[at, None]
+        overt[at] = np.where(later, own.overt_day.to_numpy()[None], np.inf).min(axis=1)
+    others = known[["fracture_day", "compression_day"]].fillna(np.inf).to_numpy()
+    others = np.where(others > table.day.to_numpy()[:, None], others, np.inf)
+    first = np.minimum(overt, others.min(axis=1))
+    end, death = known.end_day.to_numpy(), known.death_day.fillna(np.inf).to_numpy()
     event = np.where(first <= end, 1, np.where(death <= end, 2, 0))
-    return table, ((time - table.day) / DAYS_PER_MONTH).to_numpy(), event
+    time = (np.minimum(first, end) - table.day.to_numpy()) / DAYS_PER_MONTH
+    there = time > 0
+    return table[there].reset_index(drop=True), follow_up(time[there], event[there])
 
 
 def run_events(n_train: int, n_test: int, seed: int) -> None:
-    """Time to an overt lesion, compression or fracture, death competing, from the second visit on."""
+    """Time to an overt lesion, compression or fracture, death competing, from a visit on."""
     learned, held = cohorts(n_train, n_test, seed)
-    train = asked(learned)
-    # Half of the patients teach what early disease is, the others what becomes of it, so that it is not known too well.
-    half = train[train.patient % 2 == 0]
-    early = fused(*MAIN).fit(matrix(half), half.state == SUBTHRESHOLD, groups=half.patient)
-    rows, time, event = landmark(learned, early)
-    rest = (rows.index % 2 == 1) & (time > 0)
-    model = CompetingRisks(SurvivalEnsemble()).fit(
-        rows.loc[rest, list(EVENT_FEATURES)].to_numpy(float), follow_up(time[rest], event[rest])
-    )
-    facts = ["overt_lesions", "age_years", "marker_log", "sclerotic_primary"]
-    plain = CompetingRisks(SurvivalEnsemble()).fit(
-        rows.loc[rest, facts].to_numpy(float), follow_up(time[rest], event[rest])
-    )
-    new, new_time, new_event = landmark(held, early)
-    there = new_time > 0
-    new, new_time, new_event = new[there], new_time[there], new_event[there]
-    print(f"{int(rest.sum())} patients to learn from, {len(new)} to test on: {int((new_event == 1).sum())} events, "
-          f"{int((new_event == 2).sum())} deaths before")  # fmt: skip
-    x = new[list(EVENT_FEATURES)].to_numpy(float)
-    risks = {"with early disease": lambda at: model.predict_incidence(x, [at])[:, 0],
-             "facts alone": lambda at: plain.predict_incidence(new[facts].to_numpy(float), [at])[:, 0]}  # fmt: skip
-    never = np.where(new_event == 2, new_time.max() + 1, new_time)
-    for name, risk in risks.items():
-        at = 12.0
-        c = competing_calibration(new_time, new_event, risk(at), at)
-        index = harrell_c(Outcome(never, new_event == 1), risk(at)).estimate
-        brier = competing_brier(new_time, new_event, risk(at)[:, None], [at])[0]
-        print(f"{name}: C {index}; by {at:g} months: observed {c.observed}, mean {c.mean_risk:.3f}, slope {c.slope}, "
-              f"intercept {c.intercept}, ICI {c.ici:.3f}, Brier {brier:.3f}")  # fmt: skip
-    own = model.models_[1]
-    of_rest = follow_up(time[rest], event[rest])
-    lived = step(own.times_, own.hazard_, of_rest["time"]) * np.exp(own.out_of_fold_)
-    intervals = time_intervals(lived, of_rest["event"] == 1, own.predict(x), (own.times_, own.hazard_))
-    # Whether a time lies in its interval, where follow-up ends or death comes first: Kaplan-Meier on being outside.
-    below = covered_by(intervals.low, new_time, new_event == 1)
-    above = covered_by(intervals.high, new_time, new_event == 1)
-    print(f"90 % intervals of the time, were nobody to die first, hold {above - below:.3f} of them")
-
-
-def covered_by(limit: np.ndarray, time: np.ndarray, event: np.ndarray) -> float:
-    """Share of times at or before a limit of each patient's own, by Kaplan-Meier on time over limit."""
-    scaled = np.where(np.isfinite(limit) & (limit > 0), time / np.maximum(limit, 1e-9), 0.0)
-    return float(1 - KaplanMeier.fit(scaled, event).at(1.0))
+    train, test = asked(learned), asked(held)
+    early = fused(*MAIN).fit(matrix(train), train.state == SUBTHRESHOLD, groups=train.patient)
+    # What was said of a patient by fits that have not seen the patient: else the risk would be trusted too much.
+    rows, y = landmarks(learned, pd.Series(early.out_of_fold_))
+    new, truth = landmarks(held, pd.Series(early.decision_function(matrix(test))))
+    second = (new.visit == 1).to_numpy()
+    new, truth = new[second], truth[second]
+    n_events, n_deaths = (int((truth["event"] == code).sum()) for code in (1, 2))
+    print(f"{rows.patient.nunique()} patients at {len(rows)} visits to learn from")
+    print(f"{len(new)} to test on, at their second visit: {n_events} events, {n_deaths} deaths before")
+    facts = [f for f in EVENT_FEATURES if f not in ("n_suspicious", "worst")]
+    for name, own in (("with early disease", list(EVENT_FEATURES)), ("facts alone", facts)):
+        learner = SurvivalEnsemble(standard_learners()[:2])
+        model = CompetingRisks(learner).fit(rows[own].to_numpy(float), y, groups=rows.patient)
+        x = new[own].to_numpy(float)
+        never = np.where(truth["event"] == 2, truth["time"].max() + 1, truth["time"])
+        for at in (6.0, 12.0):
+            risk = model.predict_incidence(x, [at])[:, 0]
+            c = competing_calibration(truth["time"], truth["event"], risk, at)
+            index = harrell_c(Outcome(never, truth["event"] == 1), risk).estimate
+            brier = competing_brier(truth["time"], truth["event"], risk[:, None], [at])[0]
+            print(f"{name}: C {index}; by {at:g} months: observed {c.observed}, mean {c.mean_risk:.3f}")
+            print(f"  slope {c.slope}, intercept {c.intercept}, ICI {c.ici:.3f}, Brier {brier:.3f}")
+        cause = model.models_[1]
+        lived = step(cause.times_, cause.hazard_, y["time"]) * np.exp(cause.out_of_fold_)
+        score = cause.predict(x)
+        found = time_intervals(lived, y["event"] == 1, score, (cause.times_, cause.hazard_))
+        # On the scale of predicted hazard every interval has the same ends, and Kaplan-Meier tells who lies between.
+        curve = KaplanMeier.fit(step(cause.times_, cause.hazard_, truth["time"]) * np.exp(score), truth["event"] == 1)
+        ends = []
+        for limit in (found.low, found.high):
+            finite = np.isfinite(limit)
+            reached = step(cause.times_, cause.hazard_, limit[finite]) * np.exp(score[finite])
+            ends.append(1 - float(curve.at(np.median(reached))) if finite.any() else 1.0)
+        print(f"{name}: 90 % intervals of the time, were nobody to die first, hold {ends[1] - ends[0]:.3f}")
 
 
 def run_images(n_train: int, n_test: int, seed: int) -> None:

@@ -193,8 +193,8 @@ def competing_calibration(
     intercept, _ = _fitted(pseudo, np.zeros(0), x, confidence)
     ratio = Estimate(math.nan, flags=("no risk was predicted",))
     if mean:
-        scaled = (v / mean for v in (observed.value, observed.low, observed.high, observed.standard_error))
-        ratio = Estimate(*scaled, confidence, observed.method)
+        low, high, error = observed.low / mean, observed.high / mean, observed.standard_error / mean
+        ratio = Estimate(observed.value / mean, low, high, error, confidence, observed.method)
     return SurvivalCalibration(
         float(at),
         observed,

@@ -71,6 +71,9 @@ KIND_SHARES = {LesionKind.LYTIC: 0.55, LesionKind.MIXED: 0.25, LesionKind.SCLERO
 DOUBLING_DAYS = (60.0, 160.0)
 """Time in which the volume of a growing lesion doubles, in days. Chosen by us, within those of bone metastases."""
 
+MOST_DOUBLINGS = 40.0
+"""Doublings after which a lesion that emerges grows no further: far beyond a vertebra."""
+
 RESPONSE_DAYS, RESPONSE_LEFT = (40.0, 90.0), (0.25, 0.5)
 """Time constant in days, and share of the volume that stays, of a lesion that answers. Chosen by us."""
 
@@ -131,7 +134,7 @@ class LesionCourse:
         if self.fate is Fate.APPEARS:
             return 0.0 if since < 0 else 1.0
         if self.fate is Fate.EMERGES:
-            return 0.0 if since < 0 else float(self.amount * 2 ** (since / self.time_days))
+            return 0.0 if since < 0 else float(self.amount * 2 ** min(since / self.time_days, MOST_DOUBLINGS))
         if since <= 0 or self.fate is Fate.STABLE:
             return 1.0
         if self.fate is Fate.GROWS:

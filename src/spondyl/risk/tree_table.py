@@ -149,7 +149,8 @@ class TreeTable:
         number = np.asarray(content["number"], dtype=np.float64)
         missing = np.asarray(content["missing_left"], dtype=bool)
         inner, at = feature >= 0, np.arange(len(feature))
-        whole = all(a.shape == feature.shape for a in (left, right, number, missing)) and np.isfinite(number).all()
+        whole = all(a.shape == feature.shape for a in (left, right, number, missing))
+        whole = whole and bool(np.isfinite(number).all())
         if whole:
             below = np.concatenate([left[inner], right[inner]])
             above = np.concatenate([at[inner], at[inner]])
