@@ -63,12 +63,12 @@ def small_model(encoding: Encoding, x: Floats, y: NDArray[Any], columns: RiskCol
             if kind:
                 words[names[-1]] = (name, kind)
     codes = sorted(int(c) for c in np.unique(y["event"][y["event"] > 0]))
-    place = np.searchsorted(codes, y["event"]) + 1
+    cause = np.searchsorted(codes, y["event"]) + 1
     model = learn(
         names,
         x,
         y["time"],
-        np.where(y["event"] > 0, place, 0),
+        np.where(y["event"] > 0, cause, 0),
         causes=[columns.event if code == 1 else f"event {code}" for code in codes],
         logged=(),
         learned_from=f"{len(x)} patients of a table given to spondyl cohort risk",

@@ -151,7 +151,7 @@ def _score_table(case: Case) -> _Rows:
 
 def _risk_table(case: Case) -> _Rows:
     risk = case.risk
-    if not risk or not risk["events"]:
+    if not risk.get("events"):
         return _Rows("Risk", (), ())
     head = ("Event", *(f"by {time:g} months" for time in risk["horizons_months"]))
     rows = tuple(

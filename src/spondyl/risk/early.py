@@ -175,8 +175,7 @@ class EarlyDisease(ClassifierMixin, BaseEstimator):
         return both.reshape(2, -1)
 
     def _there(self, x: Floats, name: str) -> Bools:
-        known: Bools = np.isfinite(x[:, list(self.modalities[name])]).any(axis=1)
-        return known
+        return np.asarray(np.isfinite(x[:, list(self.modalities[name])]).any(axis=1))
 
     def _terms(self, x: Floats) -> Floats:
         z = np.clip((x - self.center_) / self.scale_, -FARTHEST, FARTHEST)
