@@ -361,7 +361,7 @@ def join(
         ]
         hazard = step(cox.times_, cox.hazard_, first.times_months)
         causes.append(Cause(cause.name, coefficients, block_diag(*blocks), hazard))
-    columns = {
+    columns: dict[str, Any] = {
         name: np.concatenate([getattr(part, name) for part in parts.values()])
         for name in ("mean", "scale", "low", "high")
     }
