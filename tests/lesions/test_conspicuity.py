@@ -61,6 +61,13 @@ def test_even_marrow_is_not_taken_for_perfect(bodies):
     assert _contrast(bodies, image).contrast_sd[0][5, 42, 17] == pytest.approx(0.3 / LEAST_SPREAD, rel=0.01)
 
 
+def test_patches_that_marrow_has_anyway_stand_out_less(bodies):
+    image = _marrow(bodies, spot=1.6)
+    patchy = np.where(np.random.default_rng(9).random(SHAPE) < 0.12, image + 0.8, image)
+    even, uneven = (np.median(_contrast(bodies, i).contrast_sd[0][SPOT]) for i in (image, patchy))
+    assert uneven < 0.7 * even
+
+
 def test_nothing_is_known_outside_bodies_and_without_series(bodies):
     seen = _contrast(bodies, _marrow(bodies))
     assert seen.contrast_sd[0][:, 28:31].max() == 0

@@ -28,6 +28,10 @@ SD_OF_MEDIAN_DEVIATION = 1.4826
 """Standard deviation of a normal variable with a median absolute deviation of one (Rousseeuw 1993, doi
 10.1080/01621459.1993.10476408)."""
 
+TAILS, SD_BETWEEN_TAILS = (0.05, 0.95), 3.29
+"""Quantiles of normal marrow whose distance tells its spread, too, and that distance in standard deviations of a normal
+variable: patches of red marrow are few, and stand out from the rest without being disease."""
+
 REFERENCE_SHARE = 0.25
 """Least share of unsuspicious marrow in three vertebrae for it to stand for what is normal; below it all their marrow
 does, so that only what differs from most of it stands out. Chosen by us."""
@@ -130,9 +134,8 @@ def conspicuity(
             marrow = image[near][normal] if normal.sum() >= REFERENCE_VOXELS else image[inner]
             if not len(marrow):
                 continue
-            middle = np.median(marrow)
-            spread = max(SD_OF_MEDIAN_DEVIATION * float(np.median(np.abs(marrow - middle))), LEAST_SPREAD)
-            contrast[box][where] = (image[box][where] - middle) / spread
+            middle = float(np.median(marrow))
+            contrast[box][where] = (image[box][where] - middle) / _spread(marrow, middle)
     blur = [0.0 if axis == across else BLUR_MM / mm for axis, mm in enumerate(spacing_mm)]
     return Conspicuity(np.where(body, np.abs(ndimage.gaussian_filter(found, (0.0, *blur))), 0), body)
 
@@ -234,6 +237,13 @@ def compact_spots(
         parts, _ = cc3d.connected_components(around | core, connectivity=6, return_N=True)
         found.append((wide, parts == np.bincount(parts[core]).argmax()))
     return found
+
+
+def _spread(marrow: NDArray[np.floating], middle: float) -> float:
+    """Standard deviation of marrow by its middle or its tails, whichever is larger."""
+    around = SD_OF_MEDIAN_DEVIATION * float(np.median(np.abs(marrow - middle)))
+    low, high = np.quantile(marrow, TAILS)
+    return max(around, float(high - low) / SD_BETWEEN_TAILS, LEAST_SPREAD)
 
 
 def _joined(boxes: list[tuple[slice, ...]]) -> tuple[slice, ...]:

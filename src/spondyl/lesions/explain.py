@@ -93,7 +93,7 @@ def explain_findings(case: Case, settings: ExplainSettings, *, network: Network)
         asdict(settings),
         {network.name: network.sha256} if study is not None else {},
         methods=(
-            f"The {len(wanted)} most suspicious candidates were explained by occlusion: places and series were made "
+            f"The most suspicious candidates ({len(wanted)}) were explained by occlusion: places and series were made "
             "plain, and the network that found them was asked again."
             if study is not None
             else ""

@@ -86,7 +86,7 @@ class LesionSettings:
     seed: float = 0.9
     sure: float = 0.985
     contrast_sd: float = 4.0
-    spot_sd: float = 5.0
+    spot_sd: float = 4.5
     min_volume_mm3: float = 150.0
 
     def __post_init__(self) -> None:
