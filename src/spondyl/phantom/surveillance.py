@@ -12,7 +12,6 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-import pandas as pd
 
 from spondyl.core import SettingsError
 from spondyl.core.marrow import VISIT_SIGNS, visit_signs
@@ -37,6 +36,7 @@ from spondyl.phantom.tissue import Tissue
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    import pandas as pd
     from numpy.typing import NDArray
 
     from spondyl.core import Sequence
@@ -251,6 +251,8 @@ def simulate_surveillance(n_patients: int, seed: int, settings: SurveillanceSett
         lesions += [_lesion_row(patient, focus) for focus in patient.foci]
         patients.append(_patient_row(patient))
     columns = ["patient", "level", "kind", "fate", "onset_day", "subthreshold_day", "overt_day"]
+    import pandas as pd  # a compute node that trains networks has none
+
     return Surveillance(pd.DataFrame(rows), pd.DataFrame(lesions, columns=columns), pd.DataFrame(patients))
 
 

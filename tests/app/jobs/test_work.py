@@ -138,9 +138,11 @@ def test_a_defect_fails_its_study_alone_and_its_words_are_kept_out(stand, tmp_pa
         wait_for(lambda: at_rest(service.catalog, 2))
     (failed,) = service.catalog.list(states=[StudyState.FAILED])
     assert "ZeroDivisionError" in failed.error
-    (log,) = (service.folder.root / "defects").iterdir()
-    assert "analysis" in log.read_text()
-    assert PLANTED not in failed.error + log.read_text()
+    # One log, or two where a slow machine took the study for complete before its last image.
+    logs = [path.read_text() for path in (service.folder.root / "defects").iterdir()]
+    assert logs
+    assert all("analysis" in log for log in logs)
+    assert PLANTED not in failed.error + "".join(logs)
 
 
 def test_a_dead_letter_is_seen_and_sent_when_asked(stand, tmp_path):
