@@ -10,6 +10,7 @@ from spondyl.core.genes import (
     SILENT_CODING,
     TRUNCATING,
     gene_symbol,
+    is_symbol,
 )
 
 
@@ -44,3 +45,13 @@ def test_kinds_of_variants_do_not_overlap():
 def test_every_primary_has_drivers_and_a_burden():
     assert set(DRIVERS) == set(MEDIAN_TMB_PER_MB)
     assert all(0 < share < 1 for table in DRIVERS.values() for share in table.values())
+
+
+@pytest.mark.parametrize("name", ["TP53", " HLA-A ", "C1orf112", "MT-CO1", "HOXA11-AS"])
+def test_symbols_are_told_by_their_shape(name):
+    assert is_symbol(name)
+
+
+@pytest.mark.parametrize("name", ["ENSG00000141510", "NM_000546.6", "uc002gij", "7157", "", "TCGA-AB-2988", "a b"])
+def test_numbers_of_databases_barcodes_and_blanks_are_no_symbols(name):
+    assert not is_symbol(name)

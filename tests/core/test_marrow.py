@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from spondyl.core import Sequence
-from spondyl.core.marrow import SIGNS, SINCE_LAST, TREND, VISIT_SIGNS, beside_neighbors, visit_signs
+from spondyl.core.marrow import SIGNS, SINCE_LAST, TREND, VISIT_SIGNS, _tails, beside_neighbors, visit_signs
 
 AT = {name: i for i, name in enumerate(VISIT_SIGNS)}
 
@@ -110,3 +110,7 @@ def test_too_few_neighbors_say_nothing(count):
 def test_an_empty_signal_is_not_known():
     bodies = {Sequence.T1: [np.zeros(50)] * 4}
     assert np.isnan(visit_signs(bodies)).all()
+
+
+def test_a_body_without_any_known_place_has_no_tails():
+    assert np.isnan(_tails(np.full(5, np.nan))).all()

@@ -89,3 +89,7 @@ def test_an_empty_mask_has_only_a_volume_of_zero():
     found = features({"T1": np.ones((2, 3, 3))}, np.zeros((2, 3, 3), bool), (1.0, 1.0, 1.0))
     assert found["shape_volume"] == 0
     assert not [name for name in found if name.startswith("T1")]
+
+
+def test_a_region_without_neighbors_has_no_texture():
+    assert set(texture(np.zeros((3, 3))).values()) == {0.0}
