@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from spondyl.core import Grid
+from spondyl.models import occlusion
 from spondyl.models.occlusion import occlude, plain_channels
 from spondyl.models.study import Study
 from spondyl.models.study_inputs import N_CHANNELS, TISSUES, Slot
@@ -96,3 +97,29 @@ def test_the_given_study_stays_as_it_was():
     before = given.channels.copy()
     occlude(given, Bright(), meant())
     np.testing.assert_array_equal(given.channels, before)
+
+
+class _Counted(Bright):
+    """Remembers how many voxels each question shows."""
+
+    def __init__(self):
+        super().__init__()
+        self.asked = []
+
+    def predict(self, channels, facts):
+        self.asked.append(channels[0].size)
+        return super().predict(channels, facts)
+
+
+def test_around_a_large_finding_fewer_places_are_asked_about_and_none_rather_than_all_at_once(monkeypatch):
+    first = _Counted()
+    occlude(study(), first, meant())
+    questions = [len(first.asked)]
+    for cells in (8, 7):
+        monkeypatch.setattr(occlusion, "MOST_VOXELS", cells * first.asked[0])
+        network = _Counted()
+        found = occlude(study(), network, meant())
+        questions.append(len(network.asked))
+        assert found.by_slot[Slot.FLUID] > 2
+    assert questions[0] > questions[1] > questions[2] == 1 + len(study().slots)
+    assert found.fall.max() == 0

@@ -30,8 +30,8 @@ CELLS, LEAST_CELL_MM = 4, 10.0
 """Cells along each axis, and their least size in mm. Chosen by us: 64 looks at a finding take seconds."""
 
 MOST_VOXELS = 2_000_000
-"""Voxels looked at in all: around a large finding cells are fewer, so that it takes no half a minute. Chosen by us:
-about two seconds on two processors."""
+"""Voxels looked at in all, about two seconds on two processors: around a large finding cells are fewer, and where not
+even two along each axis are left, places are not told apart. Chosen by us."""
 
 MARGIN_MM = 12.0
 """How far around a finding places are made plain, in mm. Chosen by us: a disc."""
@@ -59,7 +59,8 @@ class Occlusion(NamedTuple):
     first : tuple of int
         Index on the working grid of the first voxel of `fall`.
     fall : ndarray of float32, shape (i, j, k)
-        By how much the evidence falls where a place is made plain, in log-odds.
+        By how much the evidence falls where a place is made plain, in log-odds; 0 everywhere where a finding is too
+        large to tell places apart.
     by_slot : dict of Slot to float
         By how much it falls where a sequence is made plain everywhere.
     """
@@ -163,8 +164,11 @@ def _boxes(mask: NDArray[np.bool_], spacing: NDArray[np.float64]) -> tuple[tuple
 
 
 def _cells(shape: tuple[int, ...], spacing: NDArray[np.float64], *, most: int) -> Iterator[Floats]:
-    """Weights of cells with soft borders, which overlap and together cover a box; about so many at most, or one."""
-    axes, cells = [], next((c for c in range(CELLS, 1, -1) if c**3 <= most), 1)
+    """Weights of so many cells at most, with soft borders, that overlap and cover a box; none rather than one alone."""
+    cells = next((c for c in range(CELLS, 1, -1) if c**3 <= most), 0)
+    if not cells:
+        return
+    axes = []
     for n, step in zip(shape, spacing, strict=True):
         count = int(np.clip(n * step // LEAST_CELL_MM, 1, cells))
         centers = (np.arange(count) + 0.5) * n / count - 0.5
