@@ -61,6 +61,10 @@ FACTS = ("overt_lesions", "overt_nearby", "irradiated", "age_years", "female", "
 """What is known beside the images: overt lesions in all, whether one is in a neighbor, whether the vertebra was
 irradiated; age, sex, share of sclerotic lesions that the primary makes, logarithm of a tumor marker."""
 
+TO_SD = 1.4826
+"""Median absolute deviation to standard deviation, for normal data (Rousseeuw 1993, doi
+10.1080/01621459.1993.10476408)."""
+
 TAIL_SHARE = 0.01
 """Share of a body's places that makes a tail: 0.1 to 0.2 mL of what is measured of a lumbar body. Chosen by us."""
 
@@ -200,7 +204,7 @@ def _table(logs: Logs, count: int) -> Floats:
 def _robust_spread(column: Column) -> float:
     """Standard deviation of places about their body's median, by the median of its distances."""
     values = [np.abs(body[1]) for body in column if body is not None]
-    return 1.4826 * float(np.nanmedian(np.concatenate(values))) if values else 0.0
+    return TO_SD * float(np.nanmedian(np.concatenate(values))) if values else 0.0
 
 
 def _tails(values: Floats) -> tuple[float, float]:

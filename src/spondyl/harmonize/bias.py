@@ -12,7 +12,7 @@ import numpy as np
 import SimpleITK as sitk  # noqa: N813 - the name its own documentation uses
 from scipy import ndimage
 
-from spondyl.harmonize.intensity import TO_SD
+from spondyl.core.marrow import TO_SD
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

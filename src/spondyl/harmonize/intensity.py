@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from spondyl.core import InputError
+from spondyl.core.marrow import TO_SD
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -22,9 +23,6 @@ if TYPE_CHECKING:
 LANDMARKS = (1.0, 10.0, 20.0, 30.0, 40.0, 50.0, 60.0, 70.0, 80.0, 90.0, 99.0)
 """Percentiles that are mapped onto each other: deciles, and the ends beyond which voxels are extreme (Shah 2011,
 Med Image Anal 15:267)."""
-
-TO_SD = 1.4826
-"""Median absolute deviation to standard deviation, for normal data."""
 
 STANDARD = (0.0, 100.0)
 """Values of the end landmarks on Nyúl's standard scale; any two would do."""

@@ -9,7 +9,7 @@ import numpy as np
 from scipy import ndimage
 
 from spondyl.core import Case, Lesion, Measurement, Sequence, Structure
-from spondyl.harmonize.intensity import TO_SD
+from spondyl.core.marrow import TO_SD
 from spondyl.harmonize.saliency import TUMOR_DIRECTION, lesion_saliency, scan_saliency
 from spondyl.harmonize.tissues import eroded
 

@@ -15,6 +15,8 @@ import cc3d
 import numpy as np
 from scipy import ndimage
 
+from spondyl.core.marrow import TO_SD
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -23,10 +25,6 @@ if TYPE_CHECKING:
 LEAST_SPREAD = 0.06
 """Marrow is never taken for evener than this, in units of the networks' channels, twice the square root of the signal
 relative to the spine's: 6 % of the signal. Chosen by us: real marrow is hardly ever evener, and noise comes on top."""
-
-SD_OF_MEDIAN_DEVIATION = 1.4826
-"""Standard deviation of a normal variable with a median absolute deviation of one (Rousseeuw 1993, doi
-10.1080/01621459.1993.10476408)."""
 
 TAILS, SD_BETWEEN_TAILS = (0.05, 0.95), 3.29
 """Quantiles of normal marrow whose distance tells its spread, too, and that distance in standard deviations of a normal
@@ -241,7 +239,7 @@ def compact_spots(
 
 def _spread(marrow: NDArray[np.floating], middle: float) -> float:
     """Standard deviation of marrow by its middle or its tails, whichever is larger."""
-    around = SD_OF_MEDIAN_DEVIATION * float(np.median(np.abs(marrow - middle)))
+    around = TO_SD * float(np.median(np.abs(marrow - middle)))
     low, high = np.quantile(marrow, TAILS)
     return max(around, float(high - low) / SD_BETWEEN_TAILS, LEAST_SPREAD)
 
