@@ -21,7 +21,8 @@ from spondyl.evaluation.agreement import agreement
 from spondyl.lesions import escc
 from spondyl.lesions.change import ResponseSettings
 from spondyl.lesions.frames import frames_of
-from spondyl.lesions.heights import body_heights, height_losses
+from spondyl.lesions.height_loss import height_losses
+from spondyl.lesions.heights import body_heights
 from spondyl.lesions.involvement import involvement
 from spondyl.lesions.response import compare
 from spondyl.lesions.sins import Found, collapse, location

@@ -21,7 +21,8 @@ from spondyl import __version__
 from spondyl.core import Grid, LabelMap, Structure, Vertebra
 from spondyl.evaluation.proportions import proportion
 from spondyl.lesions.change import height_change
-from spondyl.lesions.heights import Heights, body_heights, height_losses
+from spondyl.lesions.height_loss import height_losses
+from spondyl.lesions.heights import Heights, body_heights
 from spondyl.lesions.sins import Found, collapse
 from spondyl.phantom.bones import body_distance, third_heights_mm
 from spondyl.phantom.person import Person

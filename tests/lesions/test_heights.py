@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from spondyl.core import Grid, LabelMap, Structure, Vertebra
-from spondyl.lesions.heights import body_heights, genant_grade, height_losses, translation_mm
+from spondyl.lesions.height_loss import POSTERIOR_HEIGHT_MM, genant_grade, height_losses
+from spondyl.lesions.heights import body_heights, translation_mm
 
 LEVELS = ("T12", "L1", "L2", "L3", "L4")
 
@@ -110,3 +111,46 @@ def test_a_loss_since_a_prior_study_is_told_against_the_same_body():
     still = height_change(after[2], before[2])
     assert still.verdict == "unchanged"
     assert abs(still.percent) < 3
+
+
+def heights_mm(rows):
+    from spondyl.lesions.heights import Heights
+
+    return {n: Heights(*row, 30.0, (0.0, 0.0), None) for n, row in enumerate(rows, start=1)}
+
+
+def spine_of(levels):
+    return [Vertebra(n, level, 1.0, False, "", (0.0, 0.0, 0.0), 1.0, 1.0) for n, level in enumerate(levels, start=1)]
+
+
+def test_intervals_of_losses_hold_the_truth_as_often_as_they_promise():
+    rng = np.random.default_rng(11)
+    inside, errors, levels = [], [], ("T10", "T11", "T12", "L1", "L2", "L3", "L4")
+    usual = np.array([[POSTERIOR_HEIGHT_MM[level]] for level in levels])
+    scatter = np.linalg.cholesky(0.05**2 * np.array([[1, 0.7, 0.45], [0.7, 1, 0.75], [0.45, 0.75, 1]]))
+    for _ in range(150):
+        rows = usual * np.exp(rng.normal(0, 1, (7, 3)) @ scatter.T)
+        lost = rng.uniform(0.1, 0.5)
+        rows[3] *= 1 - lost * np.array([[1, 0.64, 0.28], [1, 1, 1], [0.5, 1, 0.5]])[rng.integers(3)]
+        loss = height_losses(heights_mm(rows), spine_of(levels))[4]
+        inside.append(loss.low <= 100 * lost <= loss.high)
+        errors.append(loss.percent - 100 * lost)
+    assert 0.84 <= np.mean(inside) <= 0.97
+    assert np.mean(np.abs(errors)) < 6
+
+
+def test_a_second_broken_body_does_not_hide_the_first():
+    rows = np.full((7, 3), 25.0)
+    rows[2] *= (0.6, 0.75, 0.9)
+    rows[3] *= (0.7, 0.7, 0.7)
+    losses = height_losses(heights_mm(rows), spine_of(("L2",) * 7))
+    assert losses[3].percent == pytest.approx(40, abs=5)
+    assert losses[4].percent == pytest.approx(30, abs=5)
+    assert max(losses[n].percent for n in (1, 2, 5, 6, 7)) < 6
+
+
+def test_a_patient_whose_bodies_differ_gets_wider_intervals():
+    even = np.full((7, 3), 25.0)
+    uneven = even * np.array([1, 1.12, 0.9, 1, 1.1, 0.88, 1.05])[:, None]
+    narrow, wide = (height_losses(heights_mm(r), spine_of(("L2",) * 7))[4] for r in (even, uneven))
+    assert wide.high - wide.low > 1.5 * (narrow.high - narrow.low)

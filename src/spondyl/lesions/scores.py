@@ -17,7 +17,8 @@ from spondyl.lesions import escc
 from spondyl.lesions.change import with_means
 from spondyl.lesions.compartments import Compartment
 from spondyl.lesions.frames import frames_of
-from spondyl.lesions.heights import GENANT_WORDS, body_heights, genant_grade, height_losses, translation_mm
+from spondyl.lesions.height_loss import GENANT_WORDS, genant_grade, height_losses
+from spondyl.lesions.heights import body_heights, translation_mm
 from spondyl.lesions.involvement import LAYERS, involvement, zones
 from spondyl.lesions.noms import noms
 from spondyl.lesions.prognostic_scores import prognostic_scores
@@ -30,7 +31,8 @@ if TYPE_CHECKING:
 
     from spondyl.core import Grid, Lesion, Vertebra
     from spondyl.lesions.frames import Frame
-    from spondyl.lesions.heights import HeightLoss, Heights
+    from spondyl.lesions.height_loss import HeightLoss
+    from spondyl.lesions.heights import Heights
     from spondyl.lesions.involvement import Zones
 
 AXIAL = "SPL"
