@@ -24,6 +24,7 @@ from spondyl.lesions.candidates import Candidate, Thresholds, find_candidates, s
 from spondyl.lesions.compartments import Compartment, divide
 from spondyl.lesions.conspicuity import Conspicuity, conspicuity
 from spondyl.lesions.contrast_doubt import contrast_flags
+from spondyl.lesions.epidural import with_epidural_parts
 from spondyl.lesions.measure import longest_diameter_mm
 from spondyl.models.adopted import is_adopted, sequences_for, ways_of
 from spondyl.models.detect import Detection, detect, detect_elsewhere, onto
@@ -74,6 +75,9 @@ class LesionSettings:
         The same for what is a candidate whatever the network says; 0 for none.
     min_volume_mm3 : float
         Smallest candidate.
+    epidural : bool
+        Whether candidates of bone that are more likely malignant than not reach into the canal where T2 shows tissue in
+        place of fluid and fat; see `spondyl.lesions.epidural`.
 
     Raises
     ------
@@ -88,6 +92,7 @@ class LesionSettings:
     contrast_sd: float = 4.0
     spot_sd: float = 4.5
     min_volume_mm3: float = 150.0
+    epidural: bool = True
 
     def __post_init__(self) -> None:
         levels = (self.threshold, self.seed, self.sure)
@@ -137,6 +142,8 @@ def find_lesions(case: Case, settings: LesionSettings, *, network: Network) -> C
     benign, malignant = (np.where(region, onto(found.probabilities[i], found.grid, grid), 0) for i in (1, 2))
     seen = _conspicuity(case, [onto(s, found.grid, grid) for s in series], malignant + benign)
     candidates = find_candidates(malignant, benign, region, grid.spacing_mm, settings.thresholds, seen=seen)
+    if settings.epidural:
+        candidates = with_epidural_parts(candidates, case)
     used = tuple(s.value for s in sequences)
     lesions = [_lesion(label, c, case, used) for label, c in enumerate(candidates, start=1)]
     doubt = _doubt(found, grid)
@@ -207,6 +214,12 @@ def _with_candidates(
             "those in vertebral bodies as far as they stand out from the patient's own marrow; spots in bodies that "
             "stand out very far count whatever the network says; class probabilities are means over what it is surest "
             "of."
+            + (
+                " Candidates of bone that are more likely malignant than not reach into the canal where T2 shows "
+                "tissue in place of fluid and fat."
+                if settings.epidural
+                else ""
+            )
         ),
     )
     names = {lesion.label: f"lesion {lesion.label}" for _, lesion in found}

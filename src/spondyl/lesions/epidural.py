@@ -1,0 +1,208 @@
+"""Tumor that has left a vertebra for the canal, told by the T2 signal beside a candidate.
+
+Networks outline lesions in bone and mostly stop at the back wall. What lies behind it shows on T2 images by itself:
+fluid and fat in the canal are bright, and tissue that has taken their place is not. So the canal beside a candidate is
+compared with the same canal above and below it, and what has become as dark as the cord, touches the candidate and is
+not as dark as a disc or a ligament is taken for its epidural part.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+import cc3d
+import edt
+import numpy as np
+from scipy import ndimage
+
+from spondyl.core import Sequence, Structure, reorient
+from spondyl.lesions.candidates import BONE
+from spondyl.lesions.compartments import BONE_SHARE
+from spondyl.models.space import resample
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence as Listed
+
+    from numpy.typing import NDArray
+
+    from spondyl.core import Case
+    from spondyl.lesions.candidates import Candidate
+
+    Mask = NDArray[np.bool_]
+    Floats = NDArray[np.floating]
+
+SUSPICIOUS = 0.5
+"""Probability of malignancy from which a candidate is looked at. Chosen by us: more likely than not."""
+
+ORDER = "LIP"
+"""Slices from the right, rows from the head, columns from anterior: what all arrays here are in."""
+
+AWAY_MM = 15.0
+"""How far above and below a candidate its epidural part may reach, in mm; the canal is compared with what lies beyond.
+Chosen by us."""
+
+COMPARED_MM = 35.0
+"""Length of canal that is compared with at each end, in mm. Chosen by us: two or three vertebrae."""
+
+FLUID_PERCENTILE = 75.0
+"""Percentile of the signal beside the cord that is taken for fluid. Chosen by us: roots and walls are darker."""
+
+LEAST_CONTRAST = 1.15
+"""Signal of fluid over that of the cord from which a T2 image tells them apart. Chosen by us."""
+
+SOFT = 0.5
+"""How far from fluid to cord the signal of a voxel must lie to be tissue. Chosen by us: half of a voxel."""
+
+MORE_THAN_USUAL = 0.3
+"""By how much more, on the same scale, than the same part of the canal elsewhere. Chosen by us."""
+
+DARKEST = 0.6
+"""Signal over that of the cord below which tissue is a disc, a ligament or bone rather than tumor. Chosen by us on 12
+synthetic patients, whose epidural tumors lie above 0.7."""
+
+USUAL_PERCENTILE = 75.0
+"""Percentile of how dark the canal is elsewhere that still is usual. Chosen by us."""
+
+DEPTHS = 12
+"""Parts into which the depth of the canal is divided for the comparison. Chosen by us."""
+
+MIN_VOXELS_COMPARED = 8
+"""Voxels from which a part of the canal says what is usual there. Chosen by us."""
+
+TOUCH_MM = 4.0
+"""Distance from a candidate up to which tissue belongs to it, in mm. Chosen by us: the back wall, and a voxel or two
+that the network leaves out."""
+
+MIN_EPIDURAL_MM3 = 50.0
+"""Smallest epidural part, in mm³. Chosen by us: below it borders of the outlines explain it."""
+
+
+class Levels(NamedTuple):
+    """What fluid and cord look like on an image.
+
+    Parameters
+    ----------
+    fluid, cord : float
+        Signal.
+    """
+
+    fluid: float
+    cord: float
+
+
+def epidural_part(t2: Floats, structures: NDArray[np.integer], tumor: Mask, spacing_mm: tuple[float, ...]) -> Mask:
+    """Tell which voxels of the canal belong to a tumor beside it.
+
+    Parameters
+    ----------
+    t2 : ndarray
+        T2-weighted signal; all arrays in the order of axes `ORDER`.
+    structures : ndarray of int, same shape
+        Values of `Structure`.
+    tumor : ndarray of bool, same shape
+        The tumor as far as it is known.
+    spacing_mm : tuple of float
+        Voxel size along each axis, in mm.
+
+    Returns
+    -------
+    ndarray of bool, same shape
+        None is true where the image does not tell cord from fluid, or shows no canal to compare with.
+    """
+    found = np.zeros(tumor.shape, bool)
+    rows = np.flatnonzero(tumor.any(axis=(0, 2)))
+    if not len(rows):
+        return found
+    far, reach = (int(np.ceil(mm / spacing_mm[1])) for mm in (AWAY_MM, COMPARED_MM))
+    part = slice(max(rows[0] - far - reach, 0), rows[-1] + far + reach + 1)
+    elsewhere = np.arange(tumor.shape[1])[part]
+    elsewhere = (elsewhere < rows[0] - far) | (elsewhere > rows[-1] + far)
+    what, own, signal = structures[:, part], tumor[:, part], t2[:, part]
+    canal, cord = np.isin(what, (Structure.CANAL, Structure.CORD)), what == Structure.CORD
+    levels = _levels(signal[:, elsewhere], canal[:, elsewhere], cord[:, elsewhere])
+    if levels is None:
+        return found
+    room, dark = canal & ~cord, (levels.fluid - signal) / (levels.fluid - levels.cord)
+    tissue = room & (dark > SOFT) & (dark > _usual(dark, canal, room, elsewhere) + MORE_THAN_USUAL)
+    tissue = ndimage.binary_closing(tissue | (own & room), np.ones((1, 3, 3), bool)) & room
+    near = edt.edt(np.asfortranarray(~own), anisotropy=spacing_mm) <= TOUCH_MM
+    pieces, n = cc3d.connected_components(tissue, connectivity=26, return_N=True)
+    least = MIN_EPIDURAL_MM3 / float(np.prod(spacing_mm))
+    for number in range(1, n + 1):
+        piece = pieces == number
+        bright = np.median(signal[piece]) >= DARKEST * levels.cord
+        if bright and piece.sum() >= least and (piece & near).any():
+            found[:, part] |= piece
+    return found & ~tumor
+
+
+def _levels(signal: Floats, canal: Mask, cord: Mask) -> Levels | None:
+    """Signal of fluid and of the middle of the cord; None where they are not told apart."""
+    inner = ndimage.binary_erosion(cord, np.ones((1, 3, 3), bool))
+    inner, room = inner if inner.any() else cord, canal & ~cord
+    if not inner.any() or not room.any():
+        return None
+    levels = Levels(float(np.percentile(signal[room], FLUID_PERCENTILE)), float(np.median(signal[inner])))
+    return levels if levels.cord > 0 and levels.fluid > LEAST_CONTRAST * levels.cord else None
+
+
+def _usual(dark: Floats, canal: Mask, room: Mask, elsewhere: Mask) -> Floats:
+    """How dark the canal is elsewhere in the same slice and at the same depth; 1 where too little tells."""
+    n = canal.shape[2]
+    first, last = canal.argmax(axis=2), n - 1 - canal[:, :, ::-1].argmax(axis=2)
+    share = (np.arange(n) - first[..., None] + 0.5) / np.maximum(last - first + 1, 1)[..., None]
+    depth = np.clip(share * DEPTHS, 0, DEPTHS - 1).astype(np.intp)
+    usual = np.ones((len(canal), DEPTHS))
+    for number in range(len(canal)):
+        known = room[number] & elsewhere[:, None]
+        for step in range(DEPTHS):
+            values = dark[number][known & (depth[number] == step)]
+            if len(values) >= MIN_VOXELS_COMPARED:
+                usual[number, step] = np.percentile(values, USUAL_PERCENTILE)
+    spread: Floats = usual[np.arange(len(canal))[:, None, None], depth]
+    return spread
+
+
+def with_epidural_parts(candidates: Listed[Candidate], case: Case) -> list[Candidate]:
+    """Let candidates of bone that are more likely malignant than not reach into the canal, where T2 shows it.
+
+    Parameters
+    ----------
+    candidates : sequence of Candidate
+        Most suspicious first, so that a voxel goes to that one.
+    case : Case
+        Localized.
+
+    Returns
+    -------
+    list of Candidate
+        In the same order.
+    """
+    image, structures = case.images.get(Sequence.T2), case.labels["structures"]
+    if image is None or not any(c.malignant >= SUSPICIOUS for c in candidates):
+        return list(candidates)
+    grid, free = structures.grid, np.ones(structures.array.shape, bool)
+    for candidate in candidates:
+        free[candidate.box] &= ~candidate.where
+    t2, what = (
+        reorient(array, grid.orientation, ORDER)
+        for array in (resample(image.array, image.grid, grid).astype(np.float32), structures.array)
+    )
+    spacing, found = grid.reoriented(ORDER).spacing_mm, []
+    for candidate in candidates:
+        in_bone = np.isin(structures.array[candidate.box][candidate.where], BONE).mean() >= BONE_SHARE
+        if candidate.malignant < SUSPICIOUS or not in_bone:
+            found.append(candidate)
+            continue
+        whole = np.zeros(free.shape, bool)
+        whole[candidate.box] = candidate.where
+        part = epidural_part(t2, what, reorient(whole, grid.orientation, ORDER), spacing)
+        taken = reorient(part, ORDER, grid.orientation) & free
+        free &= ~taken
+        found.append(_joined(candidate, whole | taken))
+    return found
+
+
+def _joined(candidate: Candidate, where: Mask) -> Candidate:
+    box = ndimage.find_objects(where.astype(np.uint8))[0]
+    return candidate._replace(box=box, where=where[box])

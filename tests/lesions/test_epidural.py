@@ -1,0 +1,121 @@
+"""What of the canal is told to be tumor: drawn T2 images whose epidural tumor is known."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from spondyl.core import Case, Grid, Image, LabelMap, Sequence, Structure, reorient
+from spondyl.lesions.candidates import Candidate
+from spondyl.lesions.epidural import epidural_part, with_epidural_parts
+
+SPACING = (4.0, 1.0, 1.0)
+GRID = Grid((9, 160, 70), np.array([[4.0, 0, 0, -16], [0, 0, 1.0, -30], [0, -1.0, 0, 80], [0, 0, 0, 1]]))
+FLUID, CORD, MARROW = 900.0, 400.0, 300.0
+SOFT, DISC = 380.0, 90.0
+ROWS = slice(70, 86)
+
+
+def drawn(*, inside=SOFT, depth_mm=4, rows=ROWS, fluid=FLUID):
+    """Body, canal and cord; something in front of the cord at some rows; tumor in the body only."""
+    x, z, p = np.indices(GRID.shape)
+    structures = np.zeros(GRID.shape, np.uint16)
+    across = np.abs(x - 4) <= 2
+    structures[across & (p >= 10) & (p < 30) & (z % 32 < 26)] = Structure.BODY
+    structures[across & (p >= 30) & (p < 48)] = Structure.CANAL
+    structures[(np.abs(x - 4) <= 1) & (p >= 36) & (p < 43)] = Structure.CORD
+    t2 = np.select([structures == Structure.CANAL, structures == Structure.CORD], [fluid, CORD], MARROW)
+    mass = np.zeros(GRID.shape, bool)
+    mass[3:6, rows, 30 : 30 + depth_mm] = True
+    t2[mass] = inside
+    tumor = np.zeros(GRID.shape, bool)
+    tumor[3:6, ROWS, 20:28] = True
+    noise = np.random.default_rng(3).normal(0, 25, GRID.shape)
+    return t2 + noise, structures, tumor, mass
+
+
+def overlap(a, b):
+    return 2 * (a & b).sum() / (a.sum() + b.sum())
+
+
+def test_tissue_in_place_of_fluid_behind_a_tumor_is_its_epidural_part():
+    t2, structures, tumor, mass = drawn()
+    assert overlap(epidural_part(t2, structures, tumor, SPACING), mass) > 0.95
+
+
+def test_a_canal_full_of_fluid_stays_empty():
+    t2, structures, tumor, _ = drawn(inside=FLUID)
+    assert not epidural_part(t2, structures, tumor, SPACING).any()
+
+
+def test_a_disc_that_bulges_is_too_dark_to_be_tumor():
+    t2, structures, tumor, _ = drawn(inside=DISC)
+    assert not epidural_part(t2, structures, tumor, SPACING).any()
+
+
+def test_what_does_not_touch_the_tumor_is_left_alone():
+    t2, structures, tumor, _ = drawn(rows=slice(100, 112))
+    assert not epidural_part(t2, structures, tumor, SPACING).any()
+
+
+def test_what_is_dark_all_along_the_canal_is_how_this_canal_is():
+    t2, structures, tumor, _ = drawn(rows=slice(0, 160))
+    assert not epidural_part(t2, structures, tumor, SPACING).any()
+
+
+@pytest.mark.parametrize("what", ["no contrast", "no cord", "no canal", "no tumor"])
+def test_nothing_is_told_where_nothing_can_be_compared(what):
+    t2, structures, tumor, _ = drawn(fluid=CORD if what == "no contrast" else FLUID)
+    if what == "no cord":
+        structures[structures == Structure.CORD] = Structure.CANAL
+    elif what == "no canal":
+        structures[structures != Structure.BODY] = Structure.BACKGROUND
+    elif what == "no tumor":
+        tumor[:] = False
+    assert not epidural_part(t2, structures, tumor, SPACING).any()
+
+
+def case_of(t2, structures, *, orientation="LIP", sequence=Sequence.T2):
+    """A case in an orientation, and the grid."""
+    grid = GRID.reoriented(orientation)
+    image = Image(reorient(t2, GRID.orientation, orientation), grid, sequence)
+    labels = {"structures": LabelMap(reorient(structures, GRID.orientation, orientation), grid)}
+    return Case("case-drawn", {sequence: image}, labels=labels), grid
+
+
+def candidate_of(mask, grid, *, malignant=0.9):
+    turned = reorient(mask, GRID.orientation, grid.orientation)
+    box = tuple(slice(int(i.min()), int(i.max()) + 1) for i in np.nonzero(turned))
+    return Candidate(box, turned[box], malignant, 1 - malignant, 0.95)
+
+
+@pytest.mark.parametrize("orientation", ["LIP", "RAS", "SPL"])
+def test_a_candidate_reaches_into_the_canal_in_any_orientation(orientation):
+    t2, structures, tumor, mass = drawn()
+    case, grid = case_of(t2, structures, orientation=orientation)
+    (grown,) = with_epidural_parts([candidate_of(tumor, grid)], case)
+    whole = np.zeros(grid.shape, bool)
+    whole[grown.box] = grown.where
+    assert overlap(reorient(whole, orientation, GRID.orientation), tumor | mass) > 0.95
+
+
+@pytest.mark.parametrize("why", ["benign", "no T2", "not of bone"])
+def test_other_candidates_stay_as_they_are(why):
+    t2, structures, tumor, mass = drawn()
+    case, grid = case_of(t2, structures, sequence=Sequence.T1 if why == "no T2" else Sequence.T2)
+    mask = mass if why == "not of bone" else tumor
+    given = candidate_of(mask, grid, malignant=0.2 if why == "benign" else 0.9)
+    (kept,) = with_epidural_parts([given], case)
+    assert kept.box == given.box
+    np.testing.assert_array_equal(kept.where, given.where)
+
+
+def test_two_candidates_do_not_share_a_voxel():
+    t2, structures, tumor, _ = drawn()
+    case, grid = case_of(t2, structures)
+    other = np.roll(tumor, -7, axis=2) & ~tumor
+    grown = with_epidural_parts([candidate_of(tumor, grid), candidate_of(other, grid)], case)
+    count = np.zeros(grid.shape, int)
+    for candidate in grown:
+        count[candidate.box] += candidate.where
+    assert count.max() == 1
