@@ -77,7 +77,7 @@ def test_a_3_t_scan_comes_to_the_signal_at_the_reference(name, what):
     own = {s: signal(what, a).astype(np.float32) for s, a in OTHER.items()}
     for s, a in OTHER.items():
         wanted = float(signal(what, reference_of(s, a))[0])
-        got = float(own[s][0] * mapping.factor(own, s)[0])
+        got = float(own[s][0] * mapping.factor(mapping.places(own), s)[0])
         before, after = abs(float(own[s][0]) / wanted - 1), abs(got / wanted - 1)
         assert after < max(0.08, 0.5 * before), (name, s, before, after)
 
@@ -86,7 +86,7 @@ def test_the_spread_tells_how_many_tissues_fit():
     # One sequence alone says little about what a voxel holds.
     alone, three = contrast_map({Sequence.T2: OTHER[Sequence.T2]}), contrast_map(OTHER)
     own = {s: signal(MARROW, a).astype(np.float32) for s, a in OTHER.items()}
-    assert alone.spread(own, Sequence.T2)[0] > 1.3 * three.spread(own, Sequence.T2)[0]
+    assert alone.spread(alone.places(own), Sequence.T2)[0] > 1.3 * three.spread(three.places(own), Sequence.T2)[0]
 
 
 def test_the_reference_acquisition_itself_is_left_as_it_is():
@@ -94,8 +94,8 @@ def test_the_reference_acquisition_itself_is_left_as_it_is():
     mapping = contrast_map({s: REFERENCE[s] for s in sequences})
     own = {s: signal(MARROW, REFERENCE[s]).astype(np.float32) for s in sequences}
     for s in sequences:
-        assert mapping.factor(own, s)[0] == pytest.approx(1.0, abs=1e-6)
-        assert mapping.spread(own, s)[0] == pytest.approx(0.0, abs=1e-6)
+        assert mapping.factor(mapping.places(own), s)[0] == pytest.approx(1.0, abs=1e-6)
+        assert mapping.spread(mapping.places(own), s)[0] == pytest.approx(0.0, abs=1e-6)
 
 
 def test_contrast_agent_is_taken_for_what_it_is():

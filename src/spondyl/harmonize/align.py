@@ -14,6 +14,7 @@ import numpy as np
 
 from spondyl import __version__
 from spondyl.core import Case, Image, Measurement, QualityFlag, Sequence, SettingsError, StepRecord, Structure
+from spondyl.core.at_once import at_once
 from spondyl.harmonize.bias import bias_field, foreground, tissue_field
 from spondyl.harmonize.contrast import REFERENCE, SIGNAL_RANGE, ContrastMap, contrast_map, gains
 from spondyl.harmonize.intensity import percentile_scale, robust_z_score
@@ -187,28 +188,38 @@ def even_images(case: Case, *, correct_bias: bool = True) -> Even:
     """
     structures = case.labels["structures"]
     grid = structures.grid
-    noise: dict[Sequence, float] = {}
-    arrays = {}
-    for s, image in case.images.items():
-        if correct_bias and s not in WITH_A_UNIT:
-            tissue = foreground(image.array, image.grid.spacing_mm)
-            array, noise[s] = without_noise_floor(image.array, image.grid.spacing_mm, tissue)
-            image = replace(image, array=array)  # noqa: PLW2901
-        arrays[s] = _on_grid(image, grid)
     suppressed = frozenset(s for s, i in case.images.items() if i.acquisition.fat_suppressed)
     if not correct_bias:
-        views = Views(grid, arrays, suppressed)
+        views = Views(grid, {s: _on_grid(image, grid) for s, image in case.images.items()}, suppressed)
         return Even(views, reference_tissues(structures, views))
-    fields = {}
-    for s, array in arrays.items():
-        if s not in WITH_A_UNIT:
-            seen = np.nan_to_num(array)
-            fields[s] = bias_field(seen, grid.spacing_mm, foreground(seen, grid.spacing_mm))
+    looks = dict(zip(case.images, at_once(lambda image: _look(image, grid), case.images.values()), strict=True))
+    arrays = {s: look.array for s, look in looks.items()}
+    fields = {s: look.field for s, look in looks.items() if look.field is not None}
     first = Views(grid, _divided(arrays, fields), suppressed)
     known = reference_tissues(structures, first) | {"marrow": normal_marrow(case)}
-    fields = {s: f * tissue_field(first.arrays[s], grid, known) for s, f in fields.items()}
+    rest = at_once(lambda s: tissue_field(first.arrays[s], grid, known), fields)
+    fields = {s: field * more for (s, field), more in zip(fields.items(), rest, strict=True)}
     views = Views(grid, _divided(arrays, fields), suppressed)
+    noise = {s: looks[s].noise for s in fields}
     return Even(views, reference_tissues(structures, views), fields, noise)
+
+
+class _Look(NamedTuple):
+    """One image on the reference grid without its noise floor, and what N4 says of its coil."""
+
+    array: Volume
+    field: Volume | None = None
+    noise: float = 0.0
+
+
+def _look(image: Image, grid: Grid) -> _Look:
+    if image.sequence in WITH_A_UNIT:
+        return _Look(_on_grid(image, grid))
+    tissue = foreground(image.array, image.grid.spacing_mm)
+    array, noise = without_noise_floor(image.array, image.grid.spacing_mm, tissue)
+    seen = _on_grid(replace(image, array=array), grid)
+    there = tissue if image.grid.same_space(grid) else resample(tissue, image.grid, grid, order=0) & np.isfinite(seen)
+    return _Look(seen, bias_field(np.nan_to_num(seen), grid.spacing_mm, there), noise)
 
 
 def _divided(arrays: Mapping[Sequence, Volume], fields: Mapping[Sequence, Volume]) -> dict[Sequence, Volume]:
@@ -264,12 +275,11 @@ def _by_tissues(case: Case, even: Even, *, physics: bool) -> tuple[dict[Sequence
     signals = {s: plain[s] / np.float32(gain) for s, gain in found.items()}
     flags = [_not_aligned(s) for s in acquisitions if s not in signals and s not in WITH_A_UNIT]
     mapping = contrast_map({s: acquisitions[s] for s in signals}) if physics else None
-    marked = _looked_at(case)
+    corrected = {} if mapping is None else _corrections(mapping, signals, _looked_at(case))
     for s, values in signals.items():
-        described = mapping is not None and s in mapping.ratios
-        scale = np.float32(UNITS) * (weighted[1 if described else 0] if s is Sequence.DWI and weighted else 1)
-        if mapping is not None and described:
-            factor, spread = _correction(mapping, signals, s, marked)
+        scale = np.float32(UNITS) * (weighted[1 if s in corrected else 0] if s is Sequence.DWI and weighted else 1)
+        if s in corrected:
+            factor, spread = corrected[s]
             aligned[s] = Aligned(values * factor * scale, spread, factor)
             continue
         aligned[s] = Aligned(values * scale, np.zeros_like(values))
@@ -327,19 +337,25 @@ def _looked_at(case: Case) -> Mask:
     return bodies if lesions is None else bodies | (lesions.array > 0)
 
 
-def _correction(
-    mapping: ContrastMap, signals: Mapping[Sequence, Volume], s: Sequence, marked: Mask
-) -> tuple[Volume, Volume]:
+def _corrections(
+    mapping: ContrastMap, signals: Mapping[Sequence, Volume], marked: Mask
+) -> dict[Sequence, tuple[Volume, Volume]]:
     """Factor where tissue was seen on all telling sequences, 1 elsewhere; its spread where it is asked for."""
-    factor, spread = np.ones_like(signals[s]), np.zeros_like(signals[s])
     floor = np.float32(SIGNAL_RANGE[0])
-    seen = np.isfinite(signals[s]) & np.logical_or.reduce([signals[t] > floor for t in mapping.telling])
+    seen = np.logical_or.reduce([signals[t] > floor for t in mapping.telling])
     for t in mapping.telling:
         seen &= np.isfinite(signals[t])
-    factor[seen] = mapping.factor({t: signals[t][seen] for t in mapping.telling}, s)
-    seen &= marked
-    spread[seen] = mapping.spread({t: signals[t][seen] for t in mapping.telling}, s)
-    return factor, spread
+    places = mapping.places({t: signals[t][seen] for t in mapping.telling})
+    asked = marked[seen]
+
+    def correction(s: Sequence) -> tuple[Volume, Volume]:
+        factor, spread = np.ones(seen.shape, np.float32), np.zeros(seen.shape, np.float32)
+        factor[seen] = mapping.factor(places, s)
+        spread[seen & marked] = mapping.spread(places[:, asked], s)
+        return factor, spread
+
+    described = [s for s in signals if s in mapping.ratios]
+    return dict(zip(described, at_once(correction, described), strict=True))
 
 
 def _medians(array: Volume, tissues: Mapping[str, Mask]) -> dict[str, float]:

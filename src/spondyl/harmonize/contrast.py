@@ -268,19 +268,22 @@ def gains(
         return {}
 
     def predicted(own: NDArray[np.float64]) -> NDArray[np.float64]:
-        tissues = {n: _of_patient(n, own[4 * i : 4 * i + 4]) for i, n in enumerate(names)}
-        return np.array([float(_log_signal(tissues[n], acquisitions[s])[0]) for s, n, _ in seen])
+        """Logarithm of each signal seen, one row for each row of `own`."""
+        parts = {n: _of_patient(n, own[:, 4 * i : 4 * i + 4].T) for i, n in enumerate(names)}
+        every = Atoms(*(np.concatenate(values) for values in zip(*(parts[n] for n in names), strict=True)))
+        of_image = {s: _log_signal(every, acquisitions[s]).reshape(len(names), -1) for s in sequences}
+        return np.stack([of_image[s][names.index(n)] for s, n, _ in seen], axis=1)
 
     own = np.zeros(4 * len(names))
-    typical = predicted(own)
+    (typical,) = predicted(own[None])
     brightest = {s: max(v for v, (t, _, _) in zip(typical, seen, strict=True) if t == s) for s in sequences}
     relative = np.exp(typical - np.array([brightest[s] for s, _, _ in seen]))
     weight = 1 / np.hypot(MEDIAN_NOISE, FLOOR / relative)
     gain_columns = np.array([[float(s == t) for t in sequences] for s, _, _ in seen])
     logs = np.log([value for _, _, value in seen])
     for _ in range(GAUSS_NEWTON_STEPS):
-        here = predicted(own)
-        slopes = np.stack([(predicted(own + step) - here) / 0.01 for step in 0.01 * np.eye(len(own))], axis=1)
+        here, *moved = predicted(own + np.vstack([np.zeros(len(own)), 0.01 * np.eye(len(own))]))
+        slopes = (np.stack(moved, axis=1) - here[:, None]) / 0.01
         system = np.hstack([gain_columns, slopes]) * weight[:, None]
         wanted = (logs - here + slopes @ own) * weight
         prior = np.diag(np.r_[np.zeros(len(sequences)), np.ones(len(own))])
@@ -290,7 +293,7 @@ def gains(
 
 
 def _of_patient(name: str, own: NDArray[np.float64]) -> Atoms:
-    """A reference tissue of a patient who is so many standard deviations from the typical one."""
+    """A reference tissue of patients who are so many standard deviations (4, n) from the typical one."""
     typical, (density, fat, t1, t2) = ANCHORS[name], ANCHOR_SPREAD[name]
     return Atoms(
         typical.density * np.exp(own[0] * density),
@@ -318,13 +321,34 @@ class ContrastMap:
     ratios: Mapping[Sequence, NDArray[np.float64]]
     spreads: Mapping[Sequence, NDArray[np.float64]]
 
-    def factor(self, signals: Mapping[Sequence, NDArray[np.float32]], sequence: Sequence) -> NDArray[np.float32]:
-        """Look up what brings voxels to the reference acquisition.
+    def places(self, signals: Mapping[Sequence, NDArray[np.float32]]) -> NDArray[np.float32]:
+        """Find voxels in the tables.
 
         Parameters
         ----------
         signals : mapping of Sequence to ndarray of float, shape (n,)
             Signals of the telling sequences relative to fully relaxed CSF protons.
+
+        Returns
+        -------
+        ndarray of float32, shape (len(telling), n)
+            Their places, in nodes.
+        """
+        low, high = np.log(SIGNAL_RANGE)
+        return np.stack(
+            [
+                (np.log(np.clip(signals[s], *SIGNAL_RANGE)) - np.float32(low)) * np.float32((NODES - 1) / (high - low))
+                for s in self.telling
+            ]
+        )
+
+    def factor(self, places: NDArray[np.float32], sequence: Sequence) -> NDArray[np.float32]:
+        """Look up what brings voxels to the reference acquisition.
+
+        Parameters
+        ----------
+        places : ndarray of float32, shape (len(telling), n)
+            From `places`.
         sequence : Sequence
             What is corrected.
 
@@ -333,15 +357,15 @@ class ContrastMap:
         ndarray of float32, shape (n,)
             By which the signal is to be multiplied.
         """
-        return np.exp(self._looked_up(self.ratios[sequence], signals))
+        return np.exp(_looked_up(self.ratios[sequence], places))
 
-    def spread(self, signals: Mapping[Sequence, NDArray[np.float32]], sequence: Sequence) -> NDArray[np.float32]:
+    def spread(self, places: NDArray[np.float32], sequence: Sequence) -> NDArray[np.float32]:
         """Look up how sure `factor` is.
 
         Parameters
         ----------
-        signals : mapping of Sequence to ndarray of float, shape (n,)
-            As for `factor`.
+        places : ndarray of float32, shape (len(telling), n)
+            From `places`.
         sequence : Sequence
             What is corrected.
 
@@ -350,15 +374,12 @@ class ContrastMap:
         ndarray of float32, shape (n,)
             Relative standard deviation of the factor.
         """
-        return self._looked_up(self.spreads[sequence], signals)
+        return _looked_up(self.spreads[sequence], places)
 
-    def _looked_up(
-        self, table: NDArray[np.float64], signals: Mapping[Sequence, NDArray[np.float32]]
-    ) -> NDArray[np.float32]:
-        low, high = np.log(SIGNAL_RANGE)
-        at = [(np.log(np.clip(signals[s], *SIGNAL_RANGE)) - low) / (high - low) * (NODES - 1) for s in self.telling]
-        found = map_coordinates(table.astype(np.float32), at, order=1, mode="nearest", output=np.float32)
-        return np.asarray(found, np.float32)
+
+def _looked_up(table: NDArray[np.float64], places: NDArray[np.float32]) -> NDArray[np.float32]:
+    found = map_coordinates(table.astype(np.float32), places, order=1, mode="nearest", output=np.float32)
+    return np.asarray(found, np.float32)
 
 
 def contrast_map(acquisitions: Mapping[Sequence, Acquisition]) -> ContrastMap | None:

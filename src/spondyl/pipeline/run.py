@@ -19,6 +19,7 @@ from spondyl.core import (
     SpondylError,
     StepRecord,
 )
+from spondyl.core.at_once import at_most
 from spondyl.pipeline.settings import settings_table
 from spondyl.pipeline.steps import STEPS
 
@@ -75,10 +76,11 @@ def run(
         msg = "an analysis needs at least one image, got none; give a study with MR images of the spine"
         raise InputError(msg)
     bound = [entry.bound(settings, networks) for entry in steps]
-    for number, step in enumerate(bound, start=1):
-        if progress is not None:
-            progress(step.name, number, len(bound))
-        case = _taken(step, case, settings)
+    with at_most(settings.threads):
+        for number, step in enumerate(bound, start=1):
+            if progress is not None:
+                progress(step.name, number, len(bound))
+            case = _taken(step, case, settings)
     return case
 
 

@@ -1,0 +1,68 @@
+"""Threads change no result: order, errors and the limit stay what they are one after another."""
+
+from __future__ import annotations
+
+import threading
+import time
+
+import pytest
+
+from spondyl.core.at_once import at_most, at_once
+
+
+def test_results_come_in_the_order_of_what_was_given():
+    def late(n: int) -> int:
+        time.sleep(0.02 * (3 - n))
+        return 10 * n
+
+    with at_most(3):
+        assert at_once(late, range(4)) == [0, 10, 20, 30]
+
+
+def test_no_more_run_at_once_than_allowed():
+    running, most, lock = 0, 0, threading.Lock()
+
+    def watched(_: int) -> None:
+        nonlocal running, most
+        with lock:
+            running += 1
+            most = max(most, running)
+        time.sleep(0.01)
+        with lock:
+            running -= 1
+
+    with at_most(2):
+        at_once(watched, range(8))
+    assert most == 2
+
+
+def test_one_thread_works_in_the_caller_s_own():
+    with at_most(1):
+        assert set(at_once(lambda _: threading.get_ident(), range(3))) == {threading.get_ident()}
+
+
+def test_the_limit_ends_with_its_statement():
+    with at_most(2), at_most(1):
+        pass
+    with at_most(2):
+        met = threading.Barrier(2, timeout=5)
+        assert len(at_once(lambda _: met.wait(), range(2))) == 2
+
+
+def test_an_error_is_raised_after_what_had_begun_has_ended():
+    done, met = [], threading.Barrier(2, timeout=5)
+
+    def fails_first(n: int) -> None:
+        met.wait()
+        if n == 0:
+            raise ValueError(n)
+        time.sleep(0.02)
+        done.append(n)
+
+    with at_most(2), pytest.raises(ValueError, match="0"):
+        at_once(fails_first, range(2))
+    assert done == [1]
+
+
+def test_nothing_gives_nothing():
+    assert at_once(abs, []) == []
