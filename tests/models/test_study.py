@@ -112,3 +112,11 @@ def test_structure_shares_add_up_to_one_on_any_grid(localized):
     np.testing.assert_allclose(shares.sum(0), 1, atol=1e-5)
     volume = shares[Structure.BODY].sum() * grid.voxel_volume_mm3
     assert volume == pytest.approx((labels.array == Structure.BODY).sum() * labels.grid.voxel_volume_mm3, rel=0.03)
+
+
+def test_networks_that_look_alike_share_what_they_see_and_cannot_change_it(localized):
+    study = study_of(localized, CARD)
+    assert study_of(localized.with_(lesions=()), CARD) is study
+    assert not study.channels.flags.writeable
+    other = study_of(localized.with_(images={Sequence.T1: localized.images[Sequence.T1]}), CARD)
+    assert other.sequences == (Sequence.T1,)

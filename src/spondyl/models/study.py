@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
+from weakref import WeakKeyDictionary
 
 import numpy as np
 from scipy import ndimage
@@ -80,6 +81,14 @@ def study_of(case: Case, card: ModelCard | WorkingSpace) -> Study | None:
     Study or None
         None where no sequence fits a slot, or there is no spine.
     """
+    labels, images = case.labels["structures"], tuple(case.images.values())
+    known, asked = _seen.setdefault(labels, {}), (card.spacing_mm, card.slice_range_mm, images)
+    if asked not in known:
+        known[asked] = _study_of(case, card)
+    return known[asked]
+
+
+def _study_of(case: Case, card: ModelCard | WorkingSpace) -> Study | None:
     labels = case.labels["structures"]
     grid = _around_spine(labels, working_grid(labels.grid, card))
     if grid is None:
@@ -93,7 +102,15 @@ def study_of(case: Case, card: ModelCard | WorkingSpace) -> Study | None:
         return None
     channels, facts = study_input(images, structures, grid.spacing_mm)
     sequences = tuple(dict.fromkeys(s for slot in images for s in used[slot]))
-    return Study(grid, np.asarray(channels, np.float32), np.asarray(facts, np.float32), tuple(images), sequences)
+    study = Study(grid, np.asarray(channels, np.float32), np.asarray(facts, np.float32), tuple(images), sequences)
+    study.channels.setflags(write=False)  # several steps look at it
+    study.facts.setflags(write=False)
+    return study
+
+
+_seen: WeakKeyDictionary[LabelMap, dict[tuple[object, ...], Study | None]] = WeakKeyDictionary()
+"""By the outlines they were cut around, as long as these are in use: networks look at a case one after another, and
+several want the same."""
 
 
 def structure_shares(labels: LabelMap, grid: Grid) -> NDArray[np.float32]:
