@@ -59,6 +59,19 @@ def test_any_size_is_padded_and_cut_back(graph, rng):
     np.testing.assert_allclose(out[1], channels[0] + 2, atol=1e-6)
 
 
+def test_volumes_of_different_size_follow_each_other(graph, rng):
+    network = _network(graph)
+    for shape in ((2, 5, 11, 9), (2, 9, 8, 16), (2, 5, 11, 9)):
+        channels = rng.normal(size=shape).astype(np.float32)
+        out = network.predict(channels, one_hot(ContrastCode.T1)[0])
+        np.testing.assert_allclose(out[0], channels[0], atol=1e-6)
+
+
+def test_input_that_does_not_fit_is_a_model_error(graph):
+    with pytest.raises(ModelError, match="does not run on input of shape"):
+        _network(graph).run(np.zeros((1, 3, 4, 8, 8), np.float32), one_hot(ContrastCode.T1))
+
+
 def test_a_damaged_graph_is_a_model_error(tmp_path):
     path = tmp_path / "damaged.onnx"
     path.write_bytes(b"not a graph")

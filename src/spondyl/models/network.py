@@ -9,16 +9,12 @@ import numpy as np
 from spondyl.core import ModelError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
     from numpy.typing import NDArray
 
     from spondyl.models.card import ModelCard
-
-
-KEPT_SHAPES = 2
-"""Compiled graphs kept for further volumes of the same size: a reference image and what is cropped after it. Each takes
-up to some 100 MB."""
 
 
 class Network(Protocol):
@@ -71,7 +67,7 @@ class OpenVinoNetwork:
     def __init__(self, card: ModelCard, graph: Path, *, threads: int = 0, precision: str = "f32") -> None:
         self.card = card
         self._graph, self._threads, self._precision = graph, threads, precision
-        self._compiled: dict[tuple[tuple[int, ...], ...], object] = {}
+        self._compiled: Callable[[list[NDArray[np.float32]]], Mapping[object, NDArray[np.float32]]] | None = None
 
     @property
     def name(self) -> str:
@@ -128,32 +124,26 @@ class OpenVinoNetwork:
         ModelError
             If the graph does not take these inputs.
         """
-        shapes = tuple(i.shape for i in inputs)
-        run = self._compile(shapes)
+        graph = self._compiled or self._compile()
         try:
-            found = run([np.ascontiguousarray(i, np.float32) for i in inputs])  # type: ignore[operator]
+            found = graph([np.ascontiguousarray(i, np.float32) for i in inputs])
         except RuntimeError as error:
-            msg = f"the network {self.name} does not run on input of shape {shapes[0]}; install its weights again"
+            shape = inputs[0].shape
+            msg = f"the network {self.name} does not run on input of shape {shape}; install its weights again"
             raise ModelError(msg) from error
         return list(found.values())
 
-    def _compile(self, shapes: tuple[tuple[int, ...], ...]) -> object:
-        if shapes in self._compiled:
-            self._compiled[shapes] = self._compiled.pop(shapes)  # the last one used is the last to go
-        else:
-            import openvino
+    def _compile(self) -> Callable[[list[NDArray[np.float32]]], Mapping[object, NDArray[np.float32]]]:
+        """Compile the graph once, with the sizes that it leaves open still open: another compilation for each size of
+        volume costs more than it saves, and changes no result."""
+        import openvino
 
-            core = openvino.Core()
-            try:
-                model = core.read_model(self._graph)
-                model.reshape({number: list(shape) for number, shape in enumerate(shapes)})
-                settings = {"INFERENCE_PRECISION_HINT": self._precision, "PERFORMANCE_HINT": "LATENCY"}
-                if self._threads:
-                    settings["INFERENCE_NUM_THREADS"] = str(self._threads)
-                while len(self._compiled) >= KEPT_SHAPES:
-                    del self._compiled[next(iter(self._compiled))]
-                self._compiled[shapes] = core.compile_model(model, "CPU", settings)
-            except RuntimeError as error:
-                msg = f"the weights of {self.name} cannot be loaded; install Spondyl again, or name another model"
-                raise ModelError(msg) from error
-        return self._compiled[shapes]
+        settings = {"INFERENCE_PRECISION_HINT": self._precision, "PERFORMANCE_HINT": "LATENCY"}
+        if self._threads:
+            settings["INFERENCE_NUM_THREADS"] = str(self._threads)
+        try:
+            self._compiled = openvino.Core().compile_model(self._graph, "CPU", settings)
+        except RuntimeError as error:
+            msg = f"the weights of {self.name} cannot be loaded; install Spondyl again, or name another model"
+            raise ModelError(msg) from error
+        return self._compiled
