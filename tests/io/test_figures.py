@@ -8,7 +8,7 @@ import pytest
 
 from fake_case import analyzed_case, sagittal_grid
 from spondyl.core import Image, Sequence
-from spondyl.io.figures import ADC_WINDOW, ImageStore, Panel, data_uri, gray, outline, window
+from spondyl.io.figures import ADC_WINDOW, ImageStore, Panel, data_uri, edges, gray, window
 from spondyl.io.views import sagittal_slice
 
 
@@ -56,22 +56,25 @@ def test_a_picture_is_held_in_the_page_itself():
 def test_an_outline_runs_around_the_mask_at_its_place():
     mask = np.zeros((50, 40), bool)
     mask[10:30, 5:25] = True
-    points = np.array(re.findall(r"([-\d.]+) ([-\d.]+)", outline(mask, 0.5)), float)
+    (points,) = edges(mask, 0.5)
     assert points.min(0) == pytest.approx([2.5, 5.0], abs=0.11)
     assert points.max(0) == pytest.approx([12.5, 15.0], abs=0.11)
 
 
 def test_a_single_pixel_still_has_an_outline():
     mask = np.zeros((9, 9), bool)
-    assert outline(mask, 1.0) == ""
+    assert edges(mask, 1.0) == []
     mask[4, 4] = True
-    assert outline(mask, 1.0).startswith("M")
+    assert len(edges(mask, 1.0)) == 1
 
 
 def test_a_mask_with_a_hole_has_two_outlines():
     mask = np.ones((30, 30), bool)
     mask[10:20, 10:20] = False
-    assert outline(mask, 1.0).count("M") == 2
+    assert len(edges(mask, 1.0)) == 2
+    panel = _panel()
+    panel.add_outline(mask, "body")
+    assert panel.svg().count("M") == 2 + 1 + 6  # and the scale bar with its ticks
 
 
 def test_a_panel_is_well_formed_and_names_its_edges_and_scale():

@@ -11,7 +11,7 @@ from fake_case import PLANTED, analyzed_case
 from spondyl import RESEARCH_USE_ONLY
 from spondyl.core import QualityFlag, Sequence
 from spondyl.io.dicom_results import write_results
-from spondyl.io.page import Cells, Picture, Remarks
+from spondyl.io.page import Cells, Plate, Remarks
 from spondyl.io.reference import reference_series
 from spondyl.io.summary import encapsulated_summary, summary_page, summary_pdf
 
@@ -31,7 +31,7 @@ def test_it_says_first_what_matters_most():
     (lesions, vertebrae) = _tables(page)
     assert lesions.rows[0][:6] == ("1", "L3", "16 mm", "2.1 mL", "0.82", "lytic metastasis (0.82)")
     assert [row[0] for row in vertebrae.rows] == ["L5?", "#7?"]
-    assert len([b for b in page.blocks if isinstance(b, Picture)]) == 2
+    assert len([b for b in page.blocks if isinstance(b, Plate)]) == 2
 
 
 def test_a_case_without_images_or_findings_still_says_so():

@@ -20,6 +20,7 @@ from spondyl.io.dicom_results import write_results
 from spondyl.io.displayed import write_on_other_series
 from spondyl.io.nifti import write_nifti
 from spondyl.io.omics import read_omics
+from spondyl.io.panels import Pictures
 from spondyl.io.prior import relation
 from spondyl.io.prior_result import is_result, read_prior_result
 from spondyl.io.report import write_report
@@ -293,8 +294,9 @@ def _write(
     """Write every file of a result; ``result.json`` last, since it says what there is."""
     case = study.case
     files: dict[str, str] = {}
+    pictures = Pictures(case)
     with clock.part("dicom"):
-        written = write_results(case, study.sources, folder / "dicom", summary=summary_pdf(case))
+        written = write_results(case, study.sources, folder / "dicom", summary=summary_pdf(case, pictures))
         files |= {Path(name).stem: f"dicom/{name}" for name in written.files}
     with clock.part("dicom_series"):
         files |= {Path(n).stem: f"dicom/{n}" for n in write_on_other_series(case, study.sources, folder / "dicom")}
@@ -309,6 +311,7 @@ def _write(
             set_aside=study.set_aside,
             timings_s=clock.seconds,
             prior=None if prior is None else prior.case,
+            pictures=pictures,
         )
     files |= {"report": "report.html", "run": "run.toml", "result": "result.json"}
     clock.seconds["total"] = clock.total_s

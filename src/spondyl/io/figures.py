@@ -18,6 +18,7 @@ from PIL import Image as PillowImage
 from scipy.ndimage import gaussian_filter
 
 from spondyl.core import Sequence
+from spondyl.core.at_once import at_once
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -146,8 +147,8 @@ def data_uri(pixels: NDArray[np.uint8], *, width_px: int | None = None) -> str:
     return "data:image/webp;base64," + base64.b64encode(held.getvalue()).decode("ascii")
 
 
-def outline(mask: NDArray[np.bool_], pixel_mm: float) -> str:
-    """Trace the edge of a mask.
+def edges(mask: NDArray[np.bool_], pixel_mm: float) -> list[NDArray[np.float64]]:
+    """Trace the edges of a mask.
 
     Parameters
     ----------
@@ -158,24 +159,94 @@ def outline(mask: NDArray[np.bool_], pixel_mm: float) -> str:
 
     Returns
     -------
-    str
-        Data of an SVG path in mm from the picture's upper left corner; empty for an empty mask.
+    list of ndarray of float, shape (n, 2)
+        Closed lines from the picture's left and upper edge in mm, first and last point the same; none for an empty
+        mask.
     """
     rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
     if not len(rows):
-        return ""
+        return []
     top, left = rows[0] - 3, columns[0] - 3
     part = np.pad(mask[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1].astype(np.float32), 3)
     smooth = gaussian_filter(part, OUTLINE_SMOOTHING_PX)
     if smooth.max() <= 0.5:  # a structure of a pixel or two would vanish
         smooth = part
     lines = contour_generator(z=smooth, line_type=LineType.Separate).lines(0.5)
-    paths = []
-    for line in lines:
-        # + 0.5: contours run through pixel centers, the picture starts at the outer edge of its first pixel.
-        points = np.add(np.asarray(line, dtype=np.float64), (left + 0.5, top + 0.5)) * pixel_mm
-        paths.append("M" + "L".join(f"{x:.1f} {y:.1f}" for x, y in points[:-1]) + "Z")
-    return "".join(paths)
+    # + 0.5: contours run through pixel centers, the picture starts at the outer edge of its first pixel.
+    return [np.add(np.asarray(line, dtype=np.float64), (left + 0.5, top + 0.5)) * pixel_mm for line in lines]
+
+
+@dataclass(frozen=True, eq=False)
+class Outline:
+    """The edge of something shown.
+
+    Parameters
+    ----------
+    kind : str
+        Class of the line: ``body``, ``posterior``, ``canal``, ``sacrum``, ``lesion`` or ``evidence``.
+    lines_mm : tuple of ndarray of float, shape (n, 2)
+        From `edges`.
+    """
+
+    kind: str
+    lines_mm: tuple[NDArray[np.float64], ...]
+
+    def svg(self, _: float) -> Markup:
+        """Give the line.
+
+        Returns
+        -------
+        Markup
+            An SVG element in mm.
+        """
+        paths = ("M" + "L".join(f"{x:.1f} {y:.1f}" for x, y in line[:-1].tolist()) + "Z" for line in self.lines_mm)
+        return Markup('<path class="o {}" d="{}"/>').format(self.kind, "".join(paths))
+
+
+@dataclass(frozen=True)
+class Label:
+    """A word on a picture.
+
+    Parameters
+    ----------
+    text : str
+        The word.
+    at_mm : tuple of float
+        Where, from the left and from the top; the vertical middle of the text.
+    kind : str
+        Class of the text.
+    anchor : str
+        ``start``, ``middle`` or ``end``.
+    """
+
+    text: str
+    at_mm: tuple[float, float]
+    kind: str = "level"
+    anchor: str = "end"
+
+    def svg(self, unit_mm: float) -> Markup:
+        """Give the word.
+
+        Parameters
+        ----------
+        unit_mm : float
+            One screen pixel in mm of the patient.
+
+        Returns
+        -------
+        Markup
+            An SVG element in mm.
+        """
+        size_px = 9.0 if "small" in self.kind else 11.0
+        return Markup('<text class="{}" x="{:.1f}" y="{:.1f}" font-size="{:.2f}" text-anchor="{}">{}</text>').format(
+            self.kind,
+            self.at_mm[0],
+            # A third of the size puts the middle of capitals at the point; dominant-baseline is not reliable in print.
+            self.at_mm[1] + 0.35 * size_px * unit_mm,
+            size_px * unit_mm,
+            self.anchor,
+            escape(self.text),
+        )
 
 
 @dataclass(frozen=True)
@@ -196,8 +267,8 @@ class Panel:
         Text for those who cannot see it.
     scale_cm : int
         Length of the scale bar; 0 for none.
-    overlay : list of Markup
-        SVG elements in mm.
+    overlay : list of Outline and Label
+        What is drawn over it; panels of the same sheet may share it.
     """
 
     view: View
@@ -206,7 +277,7 @@ class Panel:
     caption: str = ""
     about: str = ""
     scale_cm: int = 5
-    overlay: list[Markup] = field(default_factory=list)
+    overlay: list[Outline | Label] = field(default_factory=list)
 
     @property
     def unit_mm(self) -> float:
@@ -223,9 +294,9 @@ class Panel:
         kind : str
             Class of the line: ``body``, ``posterior``, ``canal``, ``sacrum`` or ``lesion``.
         """
-        path = outline(mask, self.view.pixel_mm)
-        if path:
-            self.overlay.append(Markup('<path class="o {}" d="{}"/>').format(kind, path))
+        lines = edges(mask, self.view.pixel_mm)
+        if lines:
+            self.overlay.append(Outline(kind, tuple(lines)))
 
     def add_text(self, text: str, at_mm: tuple[float, float], *, kind: str = "level", anchor: str = "end") -> None:
         """Write a word.
@@ -241,7 +312,7 @@ class Panel:
         anchor : str, optional
             ``start``, ``middle`` or ``end``.
         """
-        self.overlay.append(_text(text, at_mm, unit_mm=self.unit_mm, kind=kind, anchor=anchor))
+        self.overlay.append(Label(text, at_mm, kind, anchor))
 
     def svg(self, *, marked: bool = True) -> Markup:
         """Give the picture.
@@ -256,7 +327,8 @@ class Panel:
         Markup
             An SVG element that refers to the stored image.
         """
-        over = Markup("<g class='over'>{}</g>").format(Markup("").join(self.overlay)) if marked else ""
+        drawn = Markup("").join(part.svg(self.unit_mm) for part in self.overlay) if marked else ""
+        over = Markup("<g class='over'>{}</g>").format(drawn) if marked else ""
         frame = Markup('<svg class="panel" viewBox="0 0 {:.1f} {:.1f}" role="img" aria-label="{}">{}</svg>')
         inside = Markup('<use href="#{}"/>{}{}').format(self.image_id, over, self._marks())
         return frame.format(self.view.width_mm, self.view.height_mm, self.about or self.caption, inside)
@@ -264,13 +336,13 @@ class Panel:
     def _marks(self) -> Markup:
         width, height, unit = self.view.width_mm, self.view.height_mm, self.unit_mm
         left, right, top, bottom = self.view.edges
-        at = {"unit_mm": unit, "kind": "edge"}
-        marks = [
-            _text(left, (5 * unit, height / 2), anchor="start", **at),  # type: ignore[arg-type]
-            _text(right, (width - 5 * unit, height / 2), anchor="end", **at),  # type: ignore[arg-type]
-            _text(top, (width / 2, 10 * unit), anchor="middle", **at),  # type: ignore[arg-type]
-            _text(bottom, (width / 2, height - 9 * unit), anchor="middle", **at),  # type: ignore[arg-type]
+        named = [
+            Label(left, (5 * unit, height / 2), "edge", "start"),
+            Label(right, (width - 5 * unit, height / 2), "edge", "end"),
+            Label(top, (width / 2, 10 * unit), "edge", "middle"),
+            Label(bottom, (width / 2, height - 9 * unit), "edge", "middle"),
         ]
+        marks = [label.svg(unit) for label in named]
         if self.scale_cm and self.scale_cm * 10 < width * 0.8:
             marks.append(self._scale_bar())
         return Markup("<g class='marks'>{}</g>").format(Markup("").join(marks))
@@ -281,28 +353,37 @@ class Panel:
         x, y = self.view.width_mm - 7 * unit - length, self.view.height_mm - 7 * unit
         ticks = "".join(f"M{x + 10 * n:.1f} {y:.1f}v{-4 * unit:.2f}" for n in range(self.scale_cm + 1))
         bar = Markup('<path class="bar" d="M{:.1f} {:.1f}h{}{}"/>').format(x, y, length, ticks)
-        label = _text(f"{self.scale_cm} cm", (x + length, y - 11 * unit), unit_mm=unit, kind="edge small", anchor="end")
-        return bar + label
+        return bar + Label(f"{self.scale_cm} cm", (x + length, y - 11 * unit), "edge small", "end").svg(unit)
 
 
-def _text(text: str, at_mm: tuple[float, float], *, unit_mm: float, kind: str, anchor: str) -> Markup:
-    size_px = 9.0 if "small" in kind else 11.0
-    return Markup('<text class="{}" x="{:.1f}" y="{:.1f}" font-size="{:.2f}" text-anchor="{}">{}</text>').format(
-        kind,
-        at_mm[0],
-        # A third of the size puts the middle of capitals at the point; dominant-baseline is not reliable in print.
-        at_mm[1] + 0.35 * size_px * unit_mm,
-        size_px * unit_mm,
-        anchor,
-        escape(text),
-    )
+@dataclass(frozen=True, eq=False)
+class StoredImage:
+    """A gray picture of a report.
+
+    Parameters
+    ----------
+    pixels : ndarray of uint8, shape (rows, columns)
+        Gray levels on the sheet.
+    view : View
+        The sheet.
+    width_px : int or None
+        Width to which a page reduces it.
+    """
+
+    pixels: NDArray[np.uint8]
+    view: View
+    width_px: int | None = None
 
 
 class ImageStore:
-    """The encoded images of one report, each stored once and shown wherever it is needed."""
+    """The images of one report, each kept once and shown wherever it is needed."""
 
     def __init__(self) -> None:
-        self._images: list[Markup] = []
+        self._images: dict[str, StoredImage] = {}
+
+    def __getitem__(self, image_id: str) -> StoredImage:
+        """Give an image by its id."""
+        return self._images[image_id]
 
     def add(self, pixels: NDArray[np.uint8], view: View, *, width_px: int | None = None) -> str:
         """Store a picture.
@@ -314,7 +395,7 @@ class ImageStore:
         view : View
             The sheet.
         width_px : int, optional
-            Reduce to this width.
+            Reduce to this width on a page.
 
         Returns
         -------
@@ -322,11 +403,7 @@ class ImageStore:
             Id for `Panel.image_id`.
         """
         name = f"im{len(self._images) + 1}"
-        self._images.append(
-            Markup('<image id="{}" width="{:.1f}" height="{:.1f}" preserveAspectRatio="none" href="{}"/>').format(
-                name, view.width_mm, view.height_mm, data_uri(pixels, width_px=width_px)
-            )
-        )
+        self._images[name] = StoredImage(pixels, view, width_px)
         return name
 
     def svg(self) -> Markup:
@@ -337,5 +414,11 @@ class ImageStore:
         Markup
             To be placed before the first panel; it takes no room on the page.
         """
-        inside = Markup("\n").join(self._images)
+        uris = at_once(lambda image: data_uri(image.pixels, width_px=image.width_px), self._images.values())
+        inside = Markup("\n").join(
+            Markup('<image id="{}" width="{:.1f}" height="{:.1f}" preserveAspectRatio="none" href="{}"/>').format(
+                name, image.view.width_mm, image.view.height_mm, uri
+            )
+            for (name, image), uri in zip(self._images.items(), uris, strict=True)
+        )
         return Markup('<svg class="store" width="0" height="0" aria-hidden="true"><defs>{}</defs></svg>').format(inside)

@@ -3,21 +3,37 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
 from spondyl.core import SAGITTAL, Sequence, Structure, reorient
+from spondyl.core.at_once import at_once
 from spondyl.io.figures import ImageStore, Panel, gray, window
 from spondyl.io.views import AXIAL, axial_slice, column_sheet, sagittal_slice, sample, sample_labels, stack_axis
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from collections.abc import Sequence as Many
 
     from numpy.typing import NDArray
 
     from spondyl.core import Case, Grid, Image, LabelMap, Lesion, Vertebra
     from spondyl.io.views import View
+
+T = TypeVar("T")
+
+PAGE_WIDTH_PX = 1120
+"""Width of the text column of a report; pictures share it."""
+
+WIDEST_PICTURE_PX = 340
+"""A picture of the column is never shown wider."""
+
+PICTURES_IN_ROW = 6
+"""More sequences than this take a second row."""
+
+LESION_PICTURE_PX, SLICE_PICTURE_PX = 180, 104
+"""Widths of the pictures of a lesion and of the slices in the montage."""
 
 COLUMN_FRONT_MM, COLUMN_BACK_MM = 70.0, 85.0
 """What is shown before and behind the body centers, from the great vessels to the tips of the processes. Our choice."""
@@ -71,7 +87,7 @@ class LesionRow:
 
 
 class Pictures:
-    """Makes the pictures of one case.
+    """Makes the pictures of one case, each once for all reports that show it.
 
     Parameters
     ----------
@@ -82,6 +98,7 @@ class Pictures:
     def __init__(self, case: Case) -> None:
         self.case = case
         self.store = ImageStore()
+        self._made: dict[tuple[str, int], tuple[Any, ...]] = {}
         self._windows = {image: window(image, case.vertebrae) for image in (*case.images.values(), *case.others)}
 
     @property
@@ -102,6 +119,23 @@ class Pictures:
         usual = list(Sequence)
         return [images[s] for s in sorted(images, key=lambda s: (s != self.case.reference, usual.index(s)))]
 
+    @property
+    def in_row(self) -> int:
+        """How many pictures of the column a row of a page holds."""
+        shown = max(len(self.case.images), 1)
+        return -(-shown // -(-shown // PICTURES_IN_ROW))  # rows of even length: seven are four and three
+
+    @property
+    def side_by_side(self) -> bool:
+        """Whether few pictures stand twice, without and with what was found."""
+        return len(self.case.images) <= 2
+
+    @property
+    def column_px(self) -> int:
+        """Width of a picture of the column on a page."""
+        shown = 2 * max(len(self.case.images), 1) if self.side_by_side else self.in_row
+        return min(PAGE_WIDTH_PX // shown - 14, WIDEST_PICTURE_PX)
+
     def column(self, *, width_px: int) -> tuple[Panel, ...]:
         """Show the whole column in every sequence.
 
@@ -115,21 +149,24 @@ class Pictures:
         tuple of Panel
             One a sequence, all of the same place.
         """
+        return self._once("column", self._column, width_px)
+
+    def _once(self, name: str, make: Callable[[int], tuple[T, ...]], width_px: int) -> tuple[T, ...]:
+        if (name, width_px) not in self._made:
+            self._made[name, width_px] = make(width_px)
+        return self._made[name, width_px]
+
+    def _column(self, width_px: int) -> tuple[Panel, ...]:
         if self.grid is None:
             return ()
         view = column_view(self.grid, self.case.vertebrae)
-        panels = self._across_sequences(view, width_px=width_px, scale_cm=5)
-        for panel in panels:
-            self._draw(panel, names=True)
-        return panels
+        return self._drawn(self._across_sequences(view, width_px=width_px, scale_cm=5))
 
     def _across_sequences(self, view: View, *, width_px: int, scale_cm: int) -> tuple[Panel, ...]:
+        # An axial stack fills a sagittal picture only with stripes: better than nothing where it is all there is.
+        images = [i for i in self.ordered() if i.sequence == self.case.reference or not _is_axial_stack(i)]
         panels = []
-        for image in self.ordered():
-            # An axial stack fills a sagittal picture only with stripes: better than nothing where it is all there is.
-            if _is_axial_stack(image) and image.sequence != self.case.reference:
-                continue
-            picture = sample(image, view)
+        for image, picture in zip(images, at_once(lambda image: sample(image, view), images), strict=True):
             if np.isfinite(picture).mean() < SHOWN_COVERAGE:
                 continue
             stored = self.store.add(gray(picture, self._windows[image]), view)
@@ -138,8 +175,11 @@ class Pictures:
             panels.append(Panel(view, stored, width_px, name, about, scale_cm))
         return tuple(panels)
 
-    def _draw(self, panel: Panel, *, names: bool) -> None:
-        """Draw what was found, where the panel cuts it."""
+    def _drawn(self, panels: tuple[Panel, ...]) -> tuple[Panel, ...]:
+        """Draw what was found on panels of one sheet, where it cuts it."""
+        if not panels:
+            return ()
+        panel = panels[0]
         found = {
             name: sample_labels(self.case.labels[name], panel.view)
             for name in ("structures", "vertebrae", "lesions")
@@ -150,21 +190,23 @@ class Pictures:
             panel.add_outline(np.isin(structure, (Structure.CANAL, Structure.CORD)), "canal")
             panel.add_outline(structure == Structure.SACRUM, "sacrum")
         if "vertebrae" in found:
-            self._draw_vertebrae(panel, found["vertebrae"], structure, names=names)
+            self._draw_vertebrae(panel, found["vertebrae"], structure)
         if "lesions" in found:
             for label in np.unique(found["lesions"][found["lesions"] > 0]):
                 panel.add_outline(found["lesions"] == label, "lesion")
+        return tuple(replace(p, overlay=panel.overlay) for p in panels)
 
-    def _draw_vertebrae(
-        self, panel: Panel, numbers: NDArray[np.uint16], structure: NDArray[np.uint16] | None, *, names: bool
-    ) -> None:
+    def _draw_vertebrae(self, panel: Panel, numbers: NDArray[np.uint16], structure: NDArray[np.uint16] | None) -> None:
         bodies = np.isin(structure, _BODY) if structure is not None else np.ones(numbers.shape, dtype=bool)
+        there = set(np.flatnonzero(np.bincount(numbers.ravel())).tolist())
         for vertebra in self.case.vertebrae:
+            if vertebra.instance not in there:
+                continue
             mine = numbers == vertebra.instance
             body = mine & bodies
             panel.add_outline(mine & ~bodies, "posterior")
             panel.add_outline(body, "body")
-            if names and body.any():
+            if body.any():
                 _write_level(panel, vertebra, body)
 
     def lesion_rows(self, *, width_px: int) -> tuple[LesionRow, ...]:
@@ -180,6 +222,9 @@ class Pictures:
         tuple of LesionRow
             The most suspicious lesions.
         """
+        return self._once("lesions", self._lesion_rows, width_px)
+
+    def _lesion_rows(self, width_px: int) -> tuple[LesionRow, ...]:
         labels = self.case.labels.get("lesions")
         if labels is None:
             return ()
@@ -194,7 +239,7 @@ class Pictures:
         self, lesion: Lesion, labels: LabelMap, mask: NDArray[np.bool_], *, width_px: int
     ) -> tuple[Panel, ...]:
         view = largest_slice(labels.grid, mask)
-        panels = self._across_sequences(around(view, labels, lesion), width_px=width_px, scale_cm=2)
+        panels = self._drawn(self._across_sequences(around(view, labels, lesion), width_px=width_px, scale_cm=2))
         axial = self._axial(lesion)
         if axial is not None:
             image, sheet = axial
@@ -202,9 +247,7 @@ class Pictures:
             stored = self.store.add(gray(sample(image, view), self._windows[image]), view)
             name = f"{spoken(image)} axial"
             about = f"{name}, {view.place}, the patient's right on the left"
-            panels += (Panel(view, stored, width_px, name, about, 2),)
-        for panel in panels:
-            self._draw(panel, names=True)
+            panels += self._drawn((Panel(view, stored, width_px, name, about, 2),))
         return panels + self._evidence(panels, lesion)
 
     def _evidence(self, panels: tuple[Panel, ...], lesion: Lesion) -> tuple[Panel, ...]:
@@ -250,9 +293,10 @@ class Pictures:
             return ()
         image, grid = self.ordered()[0], self.grid
         panels = []
-        for index in _montage_slices(grid, self.case.vertebrae):
-            view = sagittal_slice(grid, index)
-            stored = self.store.add(gray(sample(image, view), self._windows[image]), view, width_px=2 * width_px)
+        views = [(index, sagittal_slice(grid, index)) for index in _montage_slices(grid, self.case.vertebrae)]
+        pictures = at_once(lambda shown: gray(sample(image, shown[1]), self._windows[image]), views)
+        for (index, view), picture in zip(views, pictures, strict=True):
+            stored = self.store.add(picture, view, width_px=2 * width_px)
             panel = Panel(view, stored, width_px, str(index + 1), f"{spoken(image)}, {view.place}", 0)
             if "lesions" in self.case.labels:
                 panel.add_outline(sample_labels(self.case.labels["lesions"], view) > 0, "lesion")

@@ -15,10 +15,10 @@ from xml.sax.saxutils import escape
 import numpy as np
 
 from spondyl import RESEARCH_USE_ONLY, __version__
-from spondyl.io.page import COLORS, Cells, Heading, Live, Picture, Remarks, Words, draw
+from spondyl.io.page import COLORS, Cells, Heading, Live, Picture, Plate, Remarks, Words, draw
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from spondyl.io.page import Block, Page
 
@@ -145,7 +145,7 @@ def render_pdf(page: Page) -> bytes:
 def _room_mm(block: Block, following: Block | None) -> float:
     """Give the room that a title needs to stand on one page with the beginning of what follows."""
     if isinstance(block, Heading):
-        return LEAST_ROOM_MM + (following.height_mm if isinstance(following, Picture) else 0.0)
+        return LEAST_ROOM_MM + (following.height_mm if isinstance(following, Picture | Plate) else 0.0)
     return LEAST_ROOM_MM if isinstance(block, Cells) and block.titled and block.table.title else 0.0
 
 
@@ -165,14 +165,32 @@ def _flowables(block: Block, *, compact: bool) -> list[Any]:
     return _table(block, compact=compact) if isinstance(block, Cells) else [_picture(block)]
 
 
-def _picture(picture: Picture) -> Any:
+def _picture(picture: Picture | Plate) -> Any:
     from reportlab.lib.units import mm
     from reportlab.platypus import Image, KeepTogether, Paragraph, Spacer
 
     share = min(1.0, WIDTH_MM / picture.width_mm)
-    image = Image(_drawn(picture), picture.width_mm * share * mm, picture.height_mm * share * mm, hAlign="LEFT")
+    width, height = picture.width_mm * share * mm, picture.height_mm * share * mm
+    if isinstance(picture, Plate):
+        image = _plate(picture.draw, width, height)
+    else:
+        image = Image(_drawn(picture), width, height, hAlign="LEFT")
     caption = [Paragraph(escape(picture.caption), _styles()["quiet"])] if picture.caption else []
-    return KeepTogether([Spacer(1, 4), image, *caption])
+    return KeepTogether([Spacer(1, 4), image, Spacer(1, 2), *caption])
+
+
+def _plate(draw_on: Callable[[Any, float, float], None], width: float, height: float) -> Any:
+    """Give a drawing its place among the words."""
+    from reportlab.platypus import Flowable
+
+    class Drawn(Flowable):
+        def wrap(self, *_: float) -> tuple[float, float]:
+            return width, height
+
+        def draw(self) -> None:
+            draw_on(self.canv, width, height)
+
+    return Drawn()
 
 
 def _drawn(picture: Picture) -> streams.BytesIO:

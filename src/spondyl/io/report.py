@@ -14,7 +14,7 @@ from spondyl import RESEARCH_USE_ONLY, __version__
 from spondyl.io import wording
 from spondyl.io.early_section import early_section
 from spondyl.io.omics_panels import omics_section
-from spondyl.io.panels import PICTURED_LESIONS, Pictures, level_text
+from spondyl.io.panels import LESION_PICTURE_PX, PICTURED_LESIONS, SLICE_PICTURE_PX, Pictures, level_text
 from spondyl.io.response_panels import change_rows, height_words
 from spondyl.io.result import slice_count
 from spondyl.io.risk_section import risk_section
@@ -28,18 +28,6 @@ if TYPE_CHECKING:
     from spondyl.core import Case, Image, Lesion
     from spondyl.io.files import SetAside
 
-PAGE_WIDTH_PX = 1120
-"""Width of the text column; pictures share it."""
-
-WIDEST_PICTURE_PX = 340
-"""A picture of the column is never shown wider."""
-
-PICTURES_IN_ROW = 6
-"""More sequences than this take a second row."""
-
-LESION_PICTURE_PX, SLICE_PICTURE_PX = 180, 104
-"""Widths of the pictures of a lesion and of the slices in the montage."""
-
 CLASSES = ("malignant", "benign", "normal")
 
 
@@ -51,6 +39,7 @@ def write_report(
     set_aside: Iterable[SetAside] = (),
     timings_s: Mapping[str, float] | None = None,
     prior: Case | None = None,
+    pictures: Pictures | None = None,
 ) -> None:
     """Write the report of a case.
 
@@ -68,8 +57,12 @@ def write_report(
         Seconds by part of the work; those of the steps are added from the history.
     prior : Case, optional
         The prior study that the case was compared with, for pictures side by side.
+    pictures : Pictures, optional
+        Of the same case, where another report has shown some already.
     """
-    text = render_report(case, methods=methods, set_aside=set_aside, timings_s=timings_s, prior=prior)
+    text = render_report(
+        case, methods=methods, set_aside=set_aside, timings_s=timings_s, prior=prior, pictures=pictures
+    )
     path.write_text(text, encoding="utf-8")
 
 
@@ -80,6 +73,7 @@ def render_report(
     set_aside: Iterable[SetAside] = (),
     timings_s: Mapping[str, float] | None = None,
     prior: Case | None = None,
+    pictures: Pictures | None = None,
 ) -> str:
     """Give the report of a case as HTML.
 
@@ -95,6 +89,8 @@ def render_report(
         Seconds by part of the work; those of the steps are added from the history.
     prior : Case, optional
         The prior study that the case was compared with, for pictures side by side.
+    pictures : Pictures, optional
+        Of the same case, where another report has shown some already.
 
     Returns
     -------
@@ -110,7 +106,7 @@ def render_report(
     )
     spent = {record.name: record.seconds for record in case.history} | dict(timings_s or {})
     return environment.get_template("report.html").render(
-        **_pictures(case, prior),
+        **_pictures(pictures or Pictures(case), prior),
         response=case.response,
         heights=height_words(case),
         case_id=case.case_id,
@@ -144,13 +140,9 @@ def render_report(
     )
 
 
-def _pictures(case: Case, prior: Case | None) -> dict[str, Any]:
-    pictures = Pictures(case)
-    shown = max(len(case.images), 1)
-    in_row = -(-shown // -(-shown // PICTURES_IN_ROW))  # rows of even length: seven are four and three
-    side_by_side = shown <= 2
-    width_px = min(PAGE_WIDTH_PX // (2 * shown if side_by_side else in_row) - 14, WIDEST_PICTURE_PX)
-    column = pictures.column(width_px=width_px)
+def _pictures(pictures: Pictures, prior: Case | None) -> dict[str, Any]:
+    case = pictures.case
+    column = pictures.column(width_px=pictures.column_px)
     lesion_rows = [
         (_lesion_line(row.lesion, case), row.panels) for row in pictures.lesion_rows(width_px=LESION_PICTURE_PX)
     ]
@@ -159,8 +151,8 @@ def _pictures(case: Case, prior: Case | None) -> dict[str, Any]:
     return {
         "changes": changes,
         "column": column,
-        "side_by_side": side_by_side,
-        "in_row": in_row,
+        "side_by_side": pictures.side_by_side,
+        "in_row": pictures.in_row,
         "place": column[0].view.place if column else "",
         "lesion_rows": lesion_rows,
         "montage": montage,

@@ -10,28 +10,21 @@ import datetime
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-from scipy.ndimage import gaussian_filter
-
 import spondyl
-from spondyl.core import Sequence, Structure
+from spondyl.core import Sequence
 from spondyl.io import codes, wording
-from spondyl.io.figures import OUTLINE_SMOOTHING_PX, gray, window
-from spondyl.io.page import Cells, Heading, Page, Picture, Remarks, Words
-from spondyl.io.panels import around, column_view, largest_slice, level_text, spoken
+from spondyl.io.page import Cells, Heading, Page, Plate, Remarks, Words
+from spondyl.io.panels import LESION_PICTURE_PX, Pictures, level_text, spoken
+from spondyl.io.paper_panels import row_height_mm, row_of_panels
 from spondyl.io.pdf import WIDTH_MM, render_pdf
 from spondyl.io.reference import equipment
 from spondyl.io.score_panels import score_section
-from spondyl.io.views import sample, sample_labels
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
     from pydicom.dataset import Dataset
 
-    from spondyl.core import Case, Image
+    from spondyl.core import Case
     from spondyl.io.reference import ReferenceSeries
-    from spondyl.io.views import View
 
 SUMMARY_SERIES_NUMBER = 9106
 
@@ -45,9 +38,6 @@ LISTED_LESIONS, LISTED_FLAGS = 8, 5
 """Lines of a table; more would make a third page. Chosen by us."""
 
 COLUMN_HEIGHT_MM, LESION_HEIGHT_MM = 108.0, 50.0
-
-OUTLINES = {"body": "#5fdcec", "canal": "#b9a7ff", "lesion": "#ffb02e"}
-"""Colors of outlines, those of the report."""
 
 PATIENT_AND_STUDY = (
     "PatientName",
@@ -79,29 +69,33 @@ class _Rows:
     notes: tuple[str, ...] = ()
 
 
-def summary_pdf(case: Case) -> bytes:
+def summary_pdf(case: Case, pictures: Pictures | None = None) -> bytes:
     """Give the summary of a case as PDF.
 
     Parameters
     ----------
     case : Case
         The analyzed case.
+    pictures : Pictures, optional
+        Of the same case, to be shared with another report.
 
     Returns
     -------
     bytes
         A PDF file of one or two pages.
     """
-    return render_pdf(summary_page(case))
+    return render_pdf(summary_page(case, pictures))
 
 
-def summary_page(case: Case) -> Page:
+def summary_page(case: Case, pictures: Pictures | None = None) -> Page:
     """Lay out the summary of a case.
 
     Parameters
     ----------
     case : Case
         The analyzed case.
+    pictures : Pictures, optional
+        Of the same case, to be shared with another report.
 
     Returns
     -------
@@ -110,7 +104,7 @@ def summary_page(case: Case) -> Page:
     """
     blocks: list[Any] = [Remarks((f"{spondyl.RESEARCH_USE_ONLY}.",))]
     blocks += [Words(" ".join(wording.summary(case)), "lead")]
-    blocks += _pictures(case)
+    blocks += _plates(pictures or Pictures(case))
     tables = (_lesion_table(case), _score_table(case), _risk_table(case), _response_table(case), _vertebra_table(case))
     for table in tables:
         if table.rows:
@@ -209,38 +203,34 @@ def _rest(count: int, shown: int, noun: str, plural: str | None = None) -> tuple
     return (f"And {wording.count(left, noun, plural)} more, in the report.",) if left > 0 else ()
 
 
-def _pictures(case: Case) -> list[Picture]:
+def _plates(pictures: Pictures) -> list[Plate]:
+    """Show the column, and lesions where they are largest, with what was found on them."""
+    case = pictures.case
+    names = _shown(case)
+    column = [p for p in pictures.column(width_px=pictures.column_px) if p.caption in names][:SHOWN_COLUMNS]
+    if not column:
+        return []
+    key = "Outlined: vertebral bodies (blue), canal (violet, dashed), lesion candidates (orange). Anterior to the left."
+    height_mm = min(COLUMN_HEIGHT_MM, row_height_mm(column, WIDTH_MM))
+    plates = [Plate(row_of_panels([(p.caption, p) for p in column], pictures.store), WIDTH_MM, height_mm, key)]
+    rows = pictures.lesion_rows(width_px=LESION_PICTURE_PX)
+    each = max(SHOWN_LESIONS // max(len(rows), 1), 1)  # few lesions are shown on more than one sequence
+    lesions = [
+        (f"{row.lesion.label}: {p.caption}, {p.view.place}", p)
+        for row in rows
+        for p in [p for p in row.panels if p.caption in names[:SHOWN_COLUMNS]][:each]
+    ][:SHOWN_LESIONS]
+    if lesions:
+        draw = row_of_panels(lesions, pictures.store, places=SHOWN_LESIONS)
+        text = "Lesion candidates by their number, each where it is largest."
+        plates.append(Plate(draw, WIDTH_MM, LESION_HEIGHT_MM, text))
+    return plates
+
+
+def _shown(case: Case) -> list[str]:
+    """Name the sequences that are shown: the reference first, then the usual ones that cover the column."""
     if not case.images:
         return []
-    images = _shown(case)
-    key = "Outlined: vertebral bodies (blue), canal (violet, dashed), lesion candidates (orange). Anterior to the left."
-    view = column_view(images[0].grid, case.vertebrae)
-    width_mm = min(WIDTH_MM, len(images) * (COLUMN_HEIGHT_MM * view.width_mm / view.height_mm + 3))
-
-    def columns(figure: Figure) -> None:
-        for axes, image in zip(_row(figure, len(images)), images, strict=True):
-            _show(axes, case, image, view, title=spoken(image), names=True)
-
-    pictures = [Picture(columns, width_mm, COLUMN_HEIGHT_MM, key)]
-    labels = case.labels.get("lesions")
-    found = [lesion for lesion in case.lesions if labels is not None and (labels.array == lesion.label).any()]
-    if labels is not None and found:
-        each = images[: max(SHOWN_LESIONS // len(found), 1)]  # few lesions are shown on more than one sequence
-        panels = [(lesion, image) for lesion in found for image in each][:SHOWN_LESIONS]
-
-        def lesions(figure: Figure) -> None:
-            for axes, (lesion, image) in zip(_row(figure, SHOWN_LESIONS), panels, strict=False):
-                sheet = around(largest_slice(labels.grid, labels.array == lesion.label), labels, lesion)
-                _show(axes, case, image, sheet, title=f"{lesion.label}: {spoken(image)}, {sheet.place}", names=False)
-
-        pictures.append(
-            Picture(lesions, WIDTH_MM, LESION_HEIGHT_MM, "Lesion candidates by their number, each where it is largest.")
-        )
-    return pictures
-
-
-def _shown(case: Case) -> list[Image]:
-    """Choose the sequences that are shown: the reference first, then the usual ones that cover the column."""
     first = case.reference
     if first is None or first not in case.images:
         first = next(iter(case.images))
@@ -249,50 +239,7 @@ def _shown(case: Case) -> list[Image]:
         image = case.images.get(sequence)
         if image is not None and sequence != first and image.grid.plane == images[0].grid.plane:
             images.append(image)
-    return images[:SHOWN_COLUMNS]
-
-
-def _row(figure: Figure, count: int) -> list[Axes]:
-    axes = np.atleast_1d(figure.subplots(1, count))
-    for one in axes:
-        one.set_axis_off()
-    return list(axes)
-
-
-def _show(axes: Axes, case: Case, image: Image, view: View, *, title: str, names: bool) -> None:
-    """Draw a picture with what was found on it."""
-    left, right, top, bottom = 0.0, view.width_mm, 0.0, view.height_mm
-    extent = (left, right, bottom, top)
-    pixels = gray(sample(image, view), window(image, case.vertebrae))
-    axes.imshow(pixels, cmap="gray", vmin=0, vmax=255, extent=extent, interpolation="bilinear")
-    found = {name: sample_labels(volume, view) for name, volume in case.labels.items()}
-    structure, numbers, lesions = (found.get(name) for name in ("structures", "vertebrae", "lesions"))
-    if structure is not None:
-        _outline(axes, np.isin(structure, (Structure.CANAL, Structure.CORD)), "canal", view)
-    if structure is not None and numbers is not None:
-        bodies = np.isin(structure, (Structure.BODY, Structure.CORTEX, Structure.S1))
-        for vertebra in case.vertebrae:
-            mine = bodies & (numbers == vertebra.instance)
-            _outline(axes, mine, "body", view)
-            if names and mine.any():
-                rows, columns = np.nonzero(mine)
-                at = (columns.min() - 4) * view.pixel_mm, (rows.mean() + 0.5) * view.pixel_mm
-                axes.text(*at, level_text(vertebra), color="#f4fbfd", fontsize=5.5, ha="right", va="center")
-    if lesions is not None:
-        _outline(axes, lesions > 0, "lesion", view)
-    axes.set_title(title, fontsize=7.5, loc="left", pad=3)
-    for letter, x, ha in zip(view.edges[:2], (0.015, 0.985), ("left", "right"), strict=True):
-        axes.text(x, 0.5, letter, color="#e6edf0", fontsize=5.5, ha=ha, va="center", transform=axes.transAxes)
-
-
-def _outline(axes: Axes, mask: Any, kind: str, view: View) -> None:
-    if not mask.any():
-        return
-    smooth = gaussian_filter(mask.astype(np.float32), OUTLINE_SMOOTHING_PX)
-    smooth = smooth if smooth.max() > 0.5 else mask.astype(np.float32)
-    x, y = ((np.arange(n) + 0.5) * view.pixel_mm for n in (mask.shape[1], mask.shape[0]))
-    width, style = (1.1, "solid") if kind == "lesion" else (0.6, "dashed" if kind == "canal" else "solid")
-    axes.contour(x, y, smooth, [0.5], colors=OUTLINES[kind], linewidths=width, linestyles=style)
+    return [spoken(image) for image in images]
 
 
 def encapsulated_summary(pdf: bytes, reference: ReferenceSeries) -> Dataset:
