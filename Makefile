@@ -5,6 +5,8 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 DEMO ?= demo
+# nnU-Net's U-Net (Apache-2.0), which one test takes over. Its other architectures would bring timm and torchvision.
+NNUNET := dynamic-network-architectures>=0.4
 SHELL := /bin/bash
 
 .DEFAULT_GOAL := help
@@ -56,7 +58,8 @@ $(VENV)/.runtime: pyproject.toml | $(VENV)/bin/python
 
 $(VENV)/.development: pyproject.toml | $(VENV)/bin/python
 	@echo "setting up $(VENV) for development (several minutes the first time)"
-	@$(BIN)/python -m pip install -qq --editable '.[serve,train,test,check]'
+	@$(BIN)/python -m pip install -qq --editable '.[serve,train,explain,test,check]'
+	@$(BIN)/python -m pip install -qq --no-deps '$(NNUNET)'
 	@touch $@ $(VENV)/.runtime
 
 $(VENV)/bin/python:

@@ -5,12 +5,17 @@ from __future__ import annotations
 import errno
 import io
 import os
+import tempfile
+from pathlib import Path
 
 import pytest
 
 from dicom_fakes import as_file, classic_source, source_grid
 from spondyl.core import OutputError
 from spondyl.io.store import OutputFolder
+
+NOBODY = 65534
+"""User and group without rights (Linux)."""
 
 
 def _left_over(folder) -> list[str]:
@@ -97,14 +102,25 @@ def test_a_full_disk_is_recognized_through_what_pydicom_makes_of_it(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="the superuser may write everywhere")
-def test_a_write_protected_place_is_one_clear_line(tmp_path):
-    tmp_path.chmod(0o500)
-    try:
-        with pytest.raises(OutputError, match="writing there is not permitted"), OutputFolder(tmp_path / "result"):
-            pass
-    finally:
-        tmp_path.chmod(0o700)
+@pytest.fixture
+def write_protected():
+    """A folder that may be read only, for the superuser, too, who is somebody else meanwhile."""
+    root = os.geteuid() == 0
+    with tempfile.TemporaryDirectory(dir="/tmp") as folder:  # others cannot enter the usual place of temporary files
+        if root:
+            os.chown(folder, NOBODY, NOBODY)
+        Path(folder).chmod(0o500)
+        if root:
+            os.seteuid(NOBODY)
+        yield Path(folder)
+        if root:
+            os.seteuid(0)
+        Path(folder).chmod(0o700)
+
+
+def test_a_write_protected_place_is_one_clear_line(write_protected):
+    with pytest.raises(OutputError, match="writing there is not permitted"), OutputFolder(write_protected / "result"):
+        pass
 
 
 @pytest.mark.parametrize(
