@@ -14,6 +14,7 @@ import urllib.request
 from pathlib import Path
 
 import numpy as np
+import pydicom
 import pytest
 from pydicom.uid import generate_uid
 
@@ -26,6 +27,12 @@ from spondyl.io.study import read_study
 
 PLANTED = "PLANTED^NAME"
 """Stands where a patient's name would, and must be found nowhere outside the images themselves."""
+
+NEVER_QUIET_S = 3600.0
+"""Quiet time of nodes that are told when a study is complete: a busy machine may pause in the midst of one."""
+
+_PORTS = iter(range(10_000 + 200 * (os.getpid() % 100), 32_000))
+"""Below those that Linux gives to clients (32768 and above)."""
 
 
 def write_study(folder: Path, *, seed: int = 0, n_slices: int = SHAPE[0], size: int = 24, **header: object) -> str:
@@ -66,8 +73,8 @@ def stub_analysis(study: Path, out: Path) -> dict:
     return document
 
 
-def wait_for(happened, *, seconds: float = 30.0) -> None:
-    """Wait until something has happened."""
+def wait_for(happened, *, seconds: float = 180.0) -> None:
+    """Wait until something has happened; long, since it only matters where it never does or the machine is busy."""
     end = time.monotonic() + seconds
     while not happened():
         assert time.monotonic() < end, "did not happen in time"
@@ -81,10 +88,16 @@ def at_rest(catalog, count: int) -> bool:
 
 
 def free_port() -> int:
-    """A port that nobody listens on."""
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        return int(one.getsockname()[1])
+    """A port that nobody listens on, nor is given by the system to a client before the test uses it.
+
+    Each process that runs tests asks elsewhere, and never twice for the same.
+    """
+    for port in _PORTS:
+        with socket.socket() as one, contextlib.suppress(OSError):
+            one.bind(("127.0.0.1", port))
+            return port
+    msg = "no free port"
+    raise OSError(msg)
 
 
 def tool(name: str, package: str) -> str:
@@ -99,7 +112,17 @@ def storescu(port: int, *paths: Path, called: str = "SPONDYL", calling: str = "S
     """Send files with dcmtk and give its exit code."""
     program = tool("storescu", "dcmtk")
     command = [program, "-aet", calling, "-aec", called, *options, "127.0.0.1", str(port), "+sd", "+r"]
-    return subprocess.run([*command, *map(str, paths)], capture_output=True, check=False, timeout=60).returncode
+    return subprocess.run([*command, *map(str, paths)], capture_output=True, check=False, timeout=180).returncode
+
+
+def send_studies(service, *folders: Path, options=()) -> int:
+    """Send studies to a node of this process with dcmtk and say that they are complete; gives dcmtk's exit code."""
+    code = storescu(service.port, *folders, options=options)
+    files = [path for folder in folders for path in folder.rglob("*") if path.is_file()]
+    uids = {pydicom.dcmread(path, stop_before_pixels=True).StudyInstanceUID for path in files}
+    for uid in sorted(uids):
+        service.complete(uid)
+    return code
 
 
 @contextlib.contextmanager
@@ -132,17 +155,18 @@ def orthanc(folder: Path, *, modalities: dict | None = None, user: str = ""):
     log = (folder / "log.txt").open("wb")
     process = subprocess.Popen([program, str(folder / "orthanc.json")], stdout=log, stderr=log)
     try:
-        wait_for(lambda: _answers(dicom_port) and _answers(http_port))
+        wait_for(lambda: answers(dicom_port) and answers(http_port))
         yield dicom_port, http_port
     finally:
         process.terminate()
-        process.wait(20)
+        process.wait(120)
         log.close()
 
 
-def _answers(port: int) -> bool:
+def answers(port: int) -> bool:
+    """Whether somebody listens on a port."""
     try:
-        socket.create_connection(("127.0.0.1", port), timeout=1).close()
+        socket.create_connection(("127.0.0.1", port), timeout=10).close()
     except OSError:
         return False
     return True
@@ -150,33 +174,46 @@ def _answers(port: int) -> bool:
 
 def ask(http_port: int, path: str, data: bytes | None = None):
     """Ask Orthanc's own interface."""
-    with urllib.request.urlopen(f"http://127.0.0.1:{http_port}{path}", data, timeout=20) as answer:
+    with urllib.request.urlopen(f"http://127.0.0.1:{http_port}{path}", data, timeout=120) as answer:
         return json.loads(answer.read())
 
 
-def count_and_analyze(study: Path, out: Path) -> dict:
-    """Do as `stub_analysis`, slowly, and leave a mark for each time it was begun and ended."""
+def mark(out: Path, what: str) -> None:
+    """Leave a mark beside a study's result: what was done, and by which process."""
     marks = out.parent / "marks"
     marks.mkdir(parents=True, exist_ok=True)
-    (marks / f"begun-{time.time_ns()}").touch()
-    time.sleep(0.4)
+    (marks / f"{what}-{os.getpid()}-{time.time_ns()}").touch()
+
+
+def count_and_analyze(study: Path, out: Path) -> dict:
+    """Do as `stub_analysis`, and leave a mark when it begins and when it ends."""
+    mark(out, "begun")
     document = stub_analysis(study, out)
-    (marks / f"ended-{time.time_ns()}").touch()
+    mark(out, "ended")
     return document
 
 
-def stub_worker(settings, name: str) -> None:
+def never_end(study: Path, out: Path) -> dict:
+    """Begin an analysis, leave a mark, and be at it until killed."""
+    mark(out, "begun")
+    time.sleep(3600)
+    return {}
+
+
+def stub_worker(settings, name: str, analyze) -> None:
     """Be a worker with a stand-in for the analysis, until killed."""
     from spondyl.app.jobs.worker import working
 
-    with working(settings, count_and_analyze, name=name):
-        time.sleep(600)
+    with working(settings, analyze, name=name):
+        time.sleep(3600)
 
 
 @contextlib.contextmanager
-def worker_process(settings, name: str):
+def worker_process(settings, name: str, analyze=count_and_analyze):
     """Run `stub_worker` in a process of its own; gives the process."""
-    process = multiprocessing.get_context("spawn").Process(target=stub_worker, args=(settings, name), daemon=True)
+    process = multiprocessing.get_context("spawn").Process(
+        target=stub_worker, args=(settings, name, analyze), daemon=True
+    )
     process.start()
     try:
         yield process

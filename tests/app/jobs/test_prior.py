@@ -6,7 +6,19 @@ from types import SimpleNamespace
 import pydicom
 import pytest
 
-from node_fakes import PLANTED, at_rest, free_port, orthanc, storescu, stub_analysis, tool, wait_for, write_study
+from node_fakes import (
+    NEVER_QUIET_S,
+    PLANTED,
+    at_rest,
+    free_port,
+    orthanc,
+    send_studies,
+    storescu,
+    stub_analysis,
+    tool,
+    wait_for,
+    write_study,
+)
 from spondyl.app.analyze import AnalysisOptions, PriorError
 from spondyl.app.catalog import StudyState
 from spondyl.app.jobs import work
@@ -37,7 +49,7 @@ def node(tmp_path):
     made = []
 
     def start(**settings):
-        usual = {"data": tmp_path / "data", "dicom_port": 0, "quiet_s": 0.2, "min_free_mib": 0}
+        usual = {"data": tmp_path / "data", "dicom_port": 0, "quiet_s": NEVER_QUIET_S, "min_free_mib": 0}
         service = NodeService(ServeSettings(**usual | settings))
         made.append(service)
         service.port = service.start()
@@ -77,7 +89,7 @@ def test_the_nearest_earlier_study_of_the_patient_is_brought_and_given_to_the_an
         service = node(dicom_port=port, priors=archive(kind, *ports))
         write_study(tmp_path / "in", StudyDate="20240601", **PATIENT)
         with working(service.settings, analysis):
-            assert storescu(port, tmp_path / "in") == 0
+            assert send_studies(service, tmp_path / "in") == 0
             wait_for(lambda: at_rest(service.catalog, 1))
     assert analysis.priors == [[("20240101", "P-1")] * 6]
     assert analysis.flags == []
@@ -92,13 +104,12 @@ def test_a_prior_that_is_here_already_is_not_fetched(node, tmp_path):
     nowhere = {"spondyl": ["SPONDYL", "127.0.0.1", free_port()]}
     with orthanc(tmp_path / "o", modalities=nowhere) as (dicom_port, http_port):
         fill(dicom_port, tmp_path / "archive")
-        service = node(dicom_port=port, priors=archive("dicom", dicom_port, http_port), quiet_s=0.5)
+        service = node(dicom_port=port, priors=archive("dicom", dicom_port, http_port))
         keys = {}
         for name, header in (("old", {"StudyDate": "20240101"}), ("new", {"StudyDate": "20240601"})):
             uid = write_study(tmp_path / name, seed={"old": 1, "new": 9}[name], **PATIENT | header)
-            assert storescu(port, tmp_path / name) == 0
+            assert send_studies(service, tmp_path / name) == 0
             keys[name] = service.folder.study_key(uid)
-            service.complete(uid)
         how = service.settings, service.folder, service.catalog
         assert fetch_prior(*how, keys["new"]) == "prior_found"
         assert len(list(service.folder.prior(keys["new"]).iterdir())) == 6
@@ -112,11 +123,11 @@ def test_no_prior_and_no_archive_are_said_in_the_result_and_fail_nothing(node, t
     service = node(priors={"kind": "dicom", "ae_title": "ORTHANC", "host": "127.0.0.1", "port": port})
     write_study(tmp_path / "in", StudyDate="20240601", **PATIENT)
     with working(service.settings, analysis):
-        storescu(service.port, tmp_path / "in")
+        send_studies(service, tmp_path / "in")
         wait_for(lambda: at_rest(service.catalog, 1))
         assert (analysis.priors, analysis.flags) == ([[]], ["prior_not_fetched"])
         write_study(tmp_path / "anonymous", seed=1, StudyDate="20240601", PatientID="")
-        storescu(service.port, tmp_path / "anonymous")
+        send_studies(service, tmp_path / "anonymous")
         wait_for(lambda: at_rest(service.catalog, 2))
     assert (analysis.priors, analysis.flags) == ([[], []], ["prior_not_fetched", "prior_not_found"])
     assert service.catalog.counts()[StudyState.DONE] == 2
@@ -143,9 +154,9 @@ def test_the_node_itself_is_no_archive_and_says_so(node, program):
     more = ["-aem", "ANYBODY"] if program == "movescu" else []
     command = [tool(program, "dcmtk"), "-S", *more, "-aec", "SPONDYL", "-k", "0008,0052=STUDY", "-k", "0010,0020=*"]
     asked = subprocess.run(
-        [*command, "127.0.0.1", str(service.port)], capture_output=True, text=True, check=False, timeout=60
+        [*command, "127.0.0.1", str(service.port)], capture_output=True, text=True, check=False, timeout=180
     )
     assert asked.returncode != 0
     assert "No Acceptable Presentation Contexts" in asked.stdout + asked.stderr
     echo = [tool("echoscu", "dcmtk"), "-aec", "SPONDYL", "127.0.0.1", str(service.port)]
-    assert subprocess.run(echo, capture_output=True, check=False, timeout=60).returncode == 0
+    assert subprocess.run(echo, capture_output=True, check=False, timeout=180).returncode == 0

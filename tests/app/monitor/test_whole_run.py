@@ -9,11 +9,13 @@ import pydicom
 import pytest
 
 from dimse_fakes import command, request, unit
-from node_fakes import PLANTED, at_rest, free_port, logged_node, storescu, wait_for, write_study
+from node_fakes import NEVER_QUIET_S, PLANTED, answers, at_rest, free_port, logged_node, storescu, wait_for, write_study
 from spondyl.app.catalog import Catalog
 from spondyl.app.serve_settings import ServeSettings
 
 TOKEN = "a-token-for-tests"  # noqa: S105 - of a node that lives for one test
+
+BEARER = {"Authorization": f"Bearer {TOKEN}"}
 
 PLANTS = {
     "PatientName": PLANTED,
@@ -29,14 +31,17 @@ PLANTS = {
 """Identifying values, among them one that no date can be, for libraries quote what they complain about."""
 
 
-def sent(port, folder, *, seed, spoil=None, **size):
+def sent(ports, folder, *, seed, spoil=None, **size):
     with pydicom.config.disable_value_validation():
         uid = write_study(folder, seed=seed, **size, **PLANTS)
         for file in folder.iterdir() if spoil else ():
             dataset = pydicom.dcmread(file)
             spoil(dataset)
             dataset.save_as(file, enforce_file_format=True)
+    port, web_port = ports
     storescu(port, folder)
+    said = {"study_instance_uid": uid}
+    httpx.post(f"http://127.0.0.1:{web_port}/node/complete", json=said, headers=BEARER, timeout=120)
     return uid
 
 
@@ -49,7 +54,7 @@ def of_the_knee_by_ct(dataset):
 
 
 def asked(port, path, token):
-    return httpx.get(f"http://127.0.0.1:{port}{path}", headers={"Authorization": f"Bearer {token}"}, timeout=20).text
+    return httpx.get(f"http://127.0.0.1:{port}{path}", headers={"Authorization": f"Bearer {token}"}, timeout=120).text
 
 
 @pytest.mark.slow
@@ -60,7 +65,7 @@ def test_no_patient_is_named_by_what_a_whole_run_says_and_keeps(tmp_path):
         data=tmp_path / "data",
         dicom_port=port,
         web_port=web_port,
-        quiet_s=0.3,
+        quiet_s=NEVER_QUIET_S,
         min_free_mib=0,
         retries=0,
         token=TOKEN,
@@ -72,14 +77,14 @@ def test_no_patient_is_named_by_what_a_whole_run_says_and_keeps(tmp_path):
     process = multiprocessing.get_context("spawn").Process(target=logged_node, args=(settings, log), daemon=True)
     process.start()
     try:
-        wait_for(lambda: log.exists() and "node ready" in log.read_text(), seconds=300)
+        wait_for(lambda: answers(web_port) and answers(port), seconds=300)
         uids = [
-            sent(port, tmp_path / "good", seed=1),
-            sent(port, tmp_path / "defect", seed=2, n_slices=4),
-            sent(port, tmp_path / "useless", seed=3, spoil=no_spacing),
-            sent(port, tmp_path / "knee", seed=4, spoil=of_the_knee_by_ct),
+            sent((port, web_port), tmp_path / "good", seed=1),
+            sent((port, web_port), tmp_path / "defect", seed=2, n_slices=4),
+            sent((port, web_port), tmp_path / "useless", seed=3, spoil=no_spacing),
+            sent((port, web_port), tmp_path / "knee", seed=4, spoil=of_the_knee_by_ct),
         ]
-        with socket.create_connection(("127.0.0.1", port), timeout=10) as client:
+        with socket.create_connection(("127.0.0.1", port), timeout=120) as client:
             client.sendall(request() + command() + unit(PLANTED.encode() * 20, 2))
         catalog = Catalog(settings.database)
         wait_for(lambda: at_rest(catalog, 3), seconds=300)

@@ -15,7 +15,7 @@ from pydicom.uid import DeflatedExplicitVRLittleEndian
 from starlette.testclient import TestClient
 
 from dimse_fakes import command, request, unit
-from node_fakes import at_rest, storescu, stub_analysis, wait_for, write_study
+from node_fakes import NEVER_QUIET_S, at_rest, send_studies, storescu, stub_analysis, wait_for, write_study
 from spondyl.app.catalog import StudyState
 from spondyl.app.jobs.worker import working
 from spondyl.app.node.intake import Reason
@@ -221,9 +221,9 @@ def test_a_packed_request_is_not_unpacked(target):
 
 
 def test_damaged_pixels_and_scripts_end_as_a_reason_or_a_result_and_never_as_a_script(tmp_path):
-    settings = ServeSettings(data=tmp_path / "data", dicom_port=0, quiet_s=0.2, min_free_mib=0)
+    settings = ServeSettings(data=tmp_path / "data", dicom_port=0, quiet_s=NEVER_QUIET_S, min_free_mib=0)
     node = NodeService(settings)
-    port = node.start()
+    node.port = node.start()
     try:
         for number, name in enumerate(("corrupt", "script")):
             write_study(tmp_path / name, seed=number, PatientName=SCRIPT, PatientID=SCRIPT[:60])
@@ -234,7 +234,7 @@ def test_damaged_pixels_and_scripts_end_as_a_reason_or_a_result_and_never_as_a_s
             dataset.save_as(file, enforce_file_format=True)
         with working(settings, stub_analysis):
             for name in ("corrupt", "script"):
-                storescu(port, tmp_path / name, options=["-xv"] if name == "corrupt" else [])
+                send_studies(node, tmp_path / name, options=["-xv"] if name == "corrupt" else [])
             wait_for(lambda: at_rest(node.catalog, 2))
         states = {row.state: row for row in node.catalog.list()}
         assert set(states) == {StudyState.DONE, StudyState.FAILED}
