@@ -58,7 +58,7 @@ def test_a_number_that_could_not_be_had_says_why():
     change = Change(
         "ADC", "10*-6.mm2/s", None, 900.0, None, "15 %", "not assessable", "not measured in the prior study"
     )
-    assert numbers(change) == ("ADC", "? to 900 10⁻⁶ mm²/s", "not assessable: not measured in the prior study")
+    assert numbers(change) == ("ADC", "? to 900 × 10⁻⁶ mm²/s", "not assessable: not measured in the prior study")
 
 
 def test_the_report_tells_the_comparison_and_no_free_text():

@@ -39,6 +39,7 @@ def early_section(case: Case) -> dict[str, Any]:
 def _row(vertebra: Mapping[str, Any]) -> dict[str, Any]:
     parts = {k: v for k, v in vertebra["contributions"].items() if k != "always"}
     return {
+        "instance": vertebra["instance"],
         "level": vertebra["level"] or f"vertebra {vertebra['instance']} from the top",
         "probability": vertebra["probability"],
         "says": vertebra["not_assessable"] or vertebra["verdict"],

@@ -6,7 +6,6 @@ come from its own measurements, and pictures of then are only there where the im
 
 from __future__ import annotations
 
-from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,13 +18,13 @@ from spondyl.core import (
     InputError,
     LabelMap,
     Lesion,
-    Measurement,
     Sequence,
     StepRecord,
     Structure,
     Vertebra,
 )
 from spondyl.io.result import read_result
+from spondyl.io.retold import case_of
 from spondyl.io.seg import lesion_tracking_id, vertebra_tracking_id
 from spondyl.io.seg_reader import onto, read_segmentation
 from spondyl.io.study import Study, read_study
@@ -99,8 +98,8 @@ def read_prior_result(path: Path) -> Study:
     spine = read_segmentation(outlines)
     found = folder / "dicom" / "lesions.dcm"
     candidates = read_segmentation(found) if found.is_file() else []
-    vertebrae = tuple(_record(Vertebra, values) for values in document["vertebrae"])
-    lesions = tuple(_record(Lesion, values | {"label": values["id"]}) for values in document["lesions"])
+    told = case_of(document)
+    vertebrae, lesions = told.vertebrae, told.lesions
     try:
         grid = _common(spine[0][1].grid, candidates)
         labels = _labels(_moved(spine, grid), _moved(candidates, grid), vertebrae, lesions)
@@ -120,18 +119,6 @@ def read_prior_result(path: Path) -> Study:
     )
     header = pydicom.dcmread(outlines, stop_before_pixels=True)
     return Study(case, {"prior": SourceSeries("prior", (header,), ())})
-
-
-def _record(kind: type, values: Mapping[str, Any]) -> Any:
-    """A vertebra or lesion of the document."""
-    known = {f.name for f in fields(kind)}
-    given = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items() if k in known}
-    if "measurements" in given:
-        names = {f.name for f in fields(Measurement)}
-        given["measurements"] = tuple(
-            Measurement(**{k: v for k, v in m.items() if k in names}) for m in values["measurements"]
-        )
-    return kind(**given)
 
 
 def _common(grid: Grid, candidates: Segments) -> Grid:

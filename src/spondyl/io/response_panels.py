@@ -28,7 +28,7 @@ PICTURED_CHANGES = 6
 PICTURED_SEQUENCES = 3
 """Sequences shown of each, the reference first."""
 
-UNITS: Mapping[str, tuple[str, float]] = {"mm3": ("mL", 1000.0), "10*-6.mm2/s": ("10⁻⁶ mm²/s", 1.0)}
+UNITS: Mapping[str, tuple[str, float]] = {"mm3": ("mL", 1000.0), "10*-6.mm2/s": ("× 10⁻⁶ mm²/s", 1.0)}
 """How units are shown: name and divisor."""
 
 
@@ -151,7 +151,7 @@ def height_words(case: Case) -> str:
 
 
 def _limit(text: str) -> str:
-    return text.replace("mm3", "mm³").replace("10*-6.mm2/s", "10⁻⁶ mm²/s")
+    return text.replace("mm3", "mm³").replace("10*-6.mm2/s", "× 10⁻⁶ mm²/s")
 
 
 def _pairs(pictures: Pictures, prior: Case, change: LesionChange, *, width_px: int) -> tuple[tuple[Panel, Panel], ...]:

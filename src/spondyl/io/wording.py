@@ -54,7 +54,7 @@ SUBTYPE_WORDS = {
 }
 """Subtypes whose name in the result file is not already how one says it."""
 
-UNIT_WORDS = {"1": "", "mm3": "mm³", "um2/s": "µm²/s", "mm2": "mm²", "10*-6.mm2/s": "10⁻⁶ mm²/s"}
+UNIT_WORDS = {"1": "", "mm3": "mm³", "um2/s": "µm²/s", "mm2": "mm²", "10*-6.mm2/s": "× 10⁻⁶ mm²/s"}
 """Units of UCUM that one writes otherwise."""
 
 MEASUREMENT_WORDS = {"adc_mean": "mean ADC", "fat_fraction_mean": "mean fat fraction"}

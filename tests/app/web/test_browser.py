@@ -187,3 +187,20 @@ def test_a_blinded_case_is_read_and_timed(page, site):
     assert (row["score"], row["modality"], len(row["marks"])) == (70.0, "unaided", 1)
     assert 0 < row["seconds"] < 120
     site.services.reader_studies.close(1)
+
+
+def test_the_prior_is_placed_by_matched_vertebrae_where_names_of_levels_disagree(page, site):
+    _open(page, site)
+    moved = page.evaluate("""async () => {
+      const { shiftByVertebrae } = await import("/static/viewer.js");
+      const vertebra = ([level, z], n) => ({ instance: n + 1, level, centroid_lps_mm: [0, 0, z] });
+      const now = [["L1", 0], ["L2", -30], ["L3", -60]].map(vertebra);
+      const then = [["T12", 5], ["L1", -25], ["L2", -55]].map(vertebra);
+      const matches = [1, 2, 3].map((n) => ({ instance: n, prior_instance: n }));
+      const place = (how) => shiftByVertebrae(now, then, how)([0, 0, -30])[2];
+      const ways = [{ sameFrame: false, matches }, { sameFrame: false, matches: null }, { sameFrame: true, matches }];
+      return ways.map(place);
+    }""")
+    assert moved[0] == pytest.approx(-25, abs=0.1)
+    assert moved[1] == pytest.approx(-55, abs=0.1)  # all that names alone can do
+    assert moved[2] == -30

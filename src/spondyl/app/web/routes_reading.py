@@ -353,7 +353,8 @@ def reading_data(number: int, services: Given, session: Reader) -> dict[str, Any
     if task.modality == AIDED:
         document, _ = services.studies.result(row)
         shown = ("reference_sequence", "vertebrae", "lesions", "scores", "risk", "quality", "notice")
-        result = {name: with_words(document)[name] for name in shown}
+        worded = with_words(document)
+        result = {name: worded[name] for name in shown} | {"told": worded["told"] | {"changes": {}}}
     else:
         manifest |= {"labels": [], "maps": []}
     return {"volumes": manifest, "result": result}

@@ -12,6 +12,7 @@ from spondyl.app.web.accounts import Role
 from spondyl.app.web.ohif import study_address
 from spondyl.app.web.pages import Given, Viewer, render, subtype_words
 from spondyl.app.web.volumes import nifti_file
+from spondyl.io.retold import retold
 
 if TYPE_CHECKING:
     from spondyl.app.catalog import StudyRow
@@ -126,7 +127,7 @@ def study_data(study_key: str, services: Given, session: Viewer) -> dict[str, An
 
 
 def with_words(document: dict[str, Any]) -> dict[str, Any]:
-    """Add to each finding its subtype in words.
+    """Add to each finding its subtype in words, and to the whole what the report says.
 
     Parameters
     ----------
@@ -136,13 +137,13 @@ def with_words(document: dict[str, Any]) -> dict[str, Any]:
     Returns
     -------
     dict
-        The same with ``subtype_words``.
+        The same with ``subtype_words`` of each finding, and ``told``.
     """
     told = {
         kind: [{**finding, "subtype_words": subtype_words(finding["subtype"])} for finding in document[kind]]
         for kind in ("vertebrae", "lesions")
     }
-    return document | told
+    return document | told | {"told": retold(document)}
 
 
 @router.get("/api/studies/{study_key}/volumes/{name}", response_class=Response)

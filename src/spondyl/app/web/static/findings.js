@@ -1,13 +1,13 @@
 // The side of the page: what was found, how sure it is and why, and what the reader says to it.
 
 import { el, post, toast } from "./page.js";
+import { contribution, drawTold, signed } from "./told.js";
 
 const CLASSES = ["malignant", "benign", "normal"];
 const SCALES = { agreement: "I agree with this finding", interpretability: "I understand why", clinical_relevance: "It matters for care" };
 const LEVELS = [..."1234567"].map((n) => `C${n}`).concat([...Array(13)].map((_, n) => `T${n + 1}`), [..."123456"].map((n) => `L${n}`), [..."12345"].map((n) => `S${n}`));
 const SEVERITY = { info: "Note", warning: "Caution", error: "Problem" };
 const two = (v) => v.toFixed(2);
-const unit = (ucum) => ({ 1: "", "{score}": "", mm3: "mm³", mm2: "mm²", deg: "°" }[ucum] ?? ucum);
 const words = (text) => text.replaceAll("_", " ");
 const sureness = (u) => (u < 0.33 ? "low" : u < 0.66 ? "moderate" : "high");
 const capital = (text) => text.charAt(0).toUpperCase() + text.slice(1);
@@ -28,25 +28,27 @@ export class Findings {
     return vertebra ? this.viewer.study.level(vertebra) : finding.level ?? "outside bone";
   }
 
+  told(f) { return this.data.result.told.findings[f.id]; }
+
+  /** The subtype where one class is left; else the likeliest class, and that it cannot be told. */
+  mostLike(f) {
+    if (f.prediction_set.length === 1 || f.subtype === null) return [f.subtype_words];
+    const classes = CLASSES.filter((c) => c in f.probabilities).sort((a, b) => f.probabilities[b] - f.probabilities[a]);
+    return [classes[0] ?? f.subtype_words, el("small", {}, "indeterminate")];
+  }
+
   mine(id, of = "reviews") { return (this.data[of] ?? []).find((r) => r.finding === id && r.user_name === this.data.user); }
 
   draw() {
     this.drawSummary();
     this.drawTable();
-    this.drawScores();
-    this.drawRisk();
+    drawTold(this);
     this.drawQuality();
   }
 
   drawSummary() {
-    const { lesions } = this.data.result;
-    const failed = this.data.result.quality.some((q) => q.code === "lesions_failed");
-    const head = failed ? "Lesions were not assessed" : lesions.length ? `${lesions.length} lesion candidate${lesions.length > 1 ? "s" : ""}` : "No lesion candidate";
-    const first = this.list[0];
-    const said = failed ? "The search for lesions gave no result; nothing can be said about them."
-      : !lesions.length ? "That no candidate was found does not exclude disease."
-      : `The first lies ${first.vertebra_instance === null ? "outside bone" : `in ${this.place(first)}`}, measures ${Math.round(first.longest_diameter_mm)} mm and is rated malignant with probability ${two(first.probabilities.malignant ?? 0)}, with ${sureness(first.uncertainty)} uncertainty.`;
-    document.getElementById("summary").replaceChildren(el("h1", {}, head), el("p", {}, said));
+    const { headline, sentences } = this.data.result.told;
+    document.getElementById("summary").replaceChildren(el("h1", {}, headline), ...sentences.map((s) => el("p", {}, s)));
   }
 
   drawTable() {
@@ -60,7 +62,7 @@ export class Findings {
       const said = this.mine(f.id)?.verdict;
       return el("tr", { "data-finding": f.id, "class": [f.id === this.viewer.chosen && "chosen", f.subtype === "normal" && f.kind === "Vertebra" && "normal"].filter(Boolean).join(" "), onclick: () => this.choose(f.id) },
         el("td", {}, f.kind === "Lesion" ? String(f.number) : ""), el("td", {}, el("strong", {}, this.place(f))),
-        el("td", {}, f.prediction_set.length === 1 || f.subtype === null ? f.subtype_words : el("span", { title: `most like ${f.subtype_words}` }, "indeterminate")), el("td", { "class": "r" }, f.kind === "Lesion" ? `${f.longest_diameter_mm.toFixed(0)} mm` : ""),
+        el("td", { title: this.told(f).opinion }, ...this.mostLike(f)), el("td", { "class": "r" }, f.kind === "Lesion" ? `${f.longest_diameter_mm.toFixed(0)} mm` : ""),
         el("td", {}, p === undefined ? "" : el("span", { "class": "pip" }, bar), p === undefined ? "" : two(p)),
         el("td", { "class": `verdict ${said ?? ""}` }, said ? `${said}ed` : ""));
     });
@@ -125,14 +127,13 @@ export class Findings {
       add("Longest diameter", `${f.longest_diameter_mm.toFixed(1)} mm`);
       add("Volume", `${(f.volume_mm3 / 1000).toFixed(2)} mL`);
       if (f.compartment) add("Compartment", f.compartment);
-      for (const m of f.measurements) add(capital(words(m.name)), m.value === null ? `not assessable${m.note ? `: ${m.note}` : ""}` : `${+m.value.toPrecision(4)} ${unit(m.unit)}`);
+      for (const [name, value, note] of this.told(f).measurements) add(capital(name), value, note ? el("small", {}, note) : "");
       add("Seen on", f.sequences_used.join(", "));
     } else {
       add("Level probability", track(f.level_probability), two(f.level_probability));
       if (f.uncertainty !== null && f.uncertainty !== undefined) add("Uncertainty of the class", track(f.uncertainty), `${two(f.uncertainty)} ${sureness(f.uncertainty)}`);
       add("Volume of the body", `${(f.volume_mm3 / 1000).toFixed(1)} mL`);
-      if (f.at_edge) add("Field of view", "cuts this vertebra");
-      if (f.level_reason) add("Level", f.level_reason);
+      if (this.told(f).remarks) add("Remarks", this.told(f).remarks);
     }
     return el("dl", { "class": "facts" }, ...rows);
   }
@@ -144,7 +145,17 @@ export class Findings {
       : f.prediction_set.length ? `Indeterminate: ${f.prediction_set.join(" or ")} cannot be told apart at the promised error rate.` : "Like nothing the software knows.";
     const maps = this.viewer.study.manifest.maps.map((m) => m.name);
     const ask = [maps.includes("saliency") && "S shows where the images speak for malignancy", maps.includes("uncertainty") && "U where the software is unsure"].filter(Boolean).join(", ");
-    return el("div", { "class": "why" }, el("p", {}, `Most like ${top.map(([name, p]) => `${words(name)} (${two(p)})`).join(", ")}.`), el("p", {}, cannot), ask ? el("p", {}, `${ask}.`) : "");
+    return el("div", { "class": "why" }, el("p", {}, `Most like ${top.map(([name, p]) => `${words(name)} (${two(p)})`).join(", ")}.`), el("p", {}, cannot), ...this.evidence(f), ask ? el("p", {}, `${ask}.`) : "");
+  }
+
+  /** How much each series speaks for the lesion, as bars. */
+  evidence(f) {
+    const { evidence = [], inside_percent: inside } = this.told(f);
+    if (!evidence.length) return [];
+    const most = Math.max(...evidence.map(([, fall]) => Math.abs(fall)), 0.5);
+    const rows = evidence.map(([name, fall]) => contribution(name, fall, most, signed(fall)));
+    return [el("h3", { title: "Fall of the log-odds of a lesion where the series is made plain" }, "What each series adds", el("small", {}, "log-odds")), ...rows,
+      inside === null ? "" : el("p", {}, `${Math.round(inside)} % of what places add lies inside the outline.`)];
   }
 
   opinions(f) {
@@ -229,32 +240,6 @@ export class Findings {
       el("button", { "class": "main wide" }, "Add it at the crosshair"));
     box.hidden = false;
     box.replaceChildren(el("h2", {}, "A missed finding"), el("p", { "class": "quiet" }, "Click in the images where it lies."), form);
-  }
-
-  drawScores() {
-    const rows = this.data.result.scores.map((m) => el("div", {}, el("dt", {}, capital(words(m.name))), el("dd", {},
-      m.value === null ? "not assessable" : `${+m.value.toPrecision(4)} ${unit(m.unit)}`,
-      m.low !== null && m.high !== null ? el("small", {}, ` ${+m.low.toPrecision(3)} to ${+m.high.toPrecision(3)}`) : "",
-      m.note ? el("small", {}, ` ${m.note}`) : "")));
-    document.getElementById("scores").replaceChildren(el("h2", {}, "Scores"), rows.length ? el("dl", { "class": "facts" }, ...rows) : el("p", { "class": "quiet" }, "None were given."));
-  }
-
-  drawRisk() {
-    const { risk } = this.data.result;
-    const box = document.getElementById("risk");
-    const parts = Object.entries(risk).map(([name, value]) => el("div", {}, el("dt", {}, capital(words(name))), el("dd", {}, ...this.riskValue(value))));
-    box.replaceChildren(el("h2", {}, "Risk"), parts.length ? el("dl", { "class": "facts" }, ...parts) : el("p", { "class": "quiet" }, "Not estimated for this study."));
-  }
-
-  riskValue(value) {
-    if (value === null || value === undefined) return ["not assessable"];
-    if (typeof value === "number") return [String(+value.toPrecision(3))];
-    if (Array.isArray(value)) return value.flatMap((v) => [...this.riskValue(v), el("br")]);
-    if (typeof value === "object") {
-      if ("name" in value && "value" in value) return [`${words(String(value.name))}: `, ...this.riskValue(value.value)];
-      return Object.entries(value).flatMap(([k, v]) => [`${words(k)} `, ...this.riskValue(v), el("br")]);
-    }
-    return [String(value)];
   }
 
   drawQuality() {

@@ -21,6 +21,7 @@ export function bindTools(viewer, { stage, onPrior, on3d, extra = {} }) {
       button.disabled = !has;
       button.setAttribute("aria-pressed", String(has && viewer.shows[name]));
     }
+    if (button.dataset.do === "mpr") button.hidden = !on3d;
     button.addEventListener("click", () => { press(button); button.blur(); });
   }
   const writes = (target) => target.closest?.("textarea, select, input:not([type=range]):not([type=radio]):not([type=checkbox]), dialog");

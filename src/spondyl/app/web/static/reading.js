@@ -2,7 +2,6 @@
 
 import { Findings } from "./findings.js";
 import { bindTools } from "./keys.js";
-import { open3d } from "./mpr.js";
 import { el, getJson, post, toast } from "./page.js";
 import { StudyImages, Viewer } from "./viewer.js";
 
@@ -40,7 +39,6 @@ async function start() {
   viewer.onReady = () => { watch.start(); work.dataset.ready = String(Math.round(performance.now())); };
   bindTools(viewer, {
     stage: document.querySelector(".stage"),
-    on3d: () => toast("Not in a reader study."),
     extra: { k: () => mark(viewer), ...(findings ? { n: () => findings.step() } : {}) },
   });
   viewer.start();
@@ -56,7 +54,7 @@ function mark(viewer) {
 function drawMarks(viewer) {
   document.getElementById("marks").replaceChildren(...marks.map((m, n) => el("li", {},
     el("button", { type: "button", "class": "quiet", onclick: () => viewer.goTo([...m.point_lps_mm]) }, `Place ${n + 1}`),
-    el("input", { type: "range", min: "0", max: "100", value: String(m.score), "aria-label": `Suspicion of place ${n + 1}`, oninput: (event) => { m.score = Number(event.target.value); } }),
+    el("input", { type: "range", min: "0", max: "100", value: String(m.score), "aria-label": `Suspicion of place ${n + 1}`, oninput: (event) => { m.score = Number(event.target.value); event.target.nextSibling.textContent = m.score; } }), el("output", {}, String(m.score)),
     el("button", { type: "button", "class": "quiet", title: "Remove", onclick: () => { marks.splice(n, 1); drawMarks(viewer); } }, "✕"))));
 }
 

@@ -4,7 +4,7 @@ import { Findings } from "./findings.js";
 import { bindTools } from "./keys.js";
 import { open3d } from "./mpr.js";
 import { dicomDate, el, getJson, toast } from "./page.js";
-import { StudyImages, Viewer, shiftByLevels } from "./viewer.js";
+import { StudyImages, Viewer, shiftByVertebrae } from "./viewer.js";
 
 const work = document.getElementById("work");
 const key = work.dataset.study;
@@ -47,9 +47,13 @@ async function togglePrior(viewer, data) {
   try {
     const prior = await getJson(`/api/studies/${data.priors[0].study_key}`);
     const same = prior.result.frame_of_reference_uid && prior.result.frame_of_reference_uid === data.result?.frame_of_reference_uid;
-    const shift = shiftByLevels(data.result?.vertebrae ?? [], prior.result.vertebrae, same);
-    viewer.setPrior(new StudyImages(volumes(prior.study_key), prior.volumes, prior.result, shift));
-    toast(`Beside it the study of ${dicomDate(data.priors[0].study_date)}, placed by vertebral levels.`);
+    const { response } = data.result ?? {};
+    const matches = response?.assessable && response.prior_case_id === prior.result.case_id ? response.vertebrae : null;
+    const shift = shiftByVertebrae(data.result?.vertebrae ?? [], prior.result.vertebrae, { sameFrame: same, matches });
+    const images = new StudyImages(volumes(prior.study_key), prior.volumes, prior.result, shift);
+    images.label = dicomDate(data.priors[0].study_date);
+    viewer.setPrior(images);
+    toast(`Beside it the study of ${dicomDate(data.priors[0].study_date)}, placed by ${matches ? "matched vertebrae" : "the names of levels"}.`);
   } catch (error) {
     toast(error.message, true);
   }

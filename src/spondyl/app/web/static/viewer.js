@@ -20,6 +20,7 @@ const FAINTEST = 0.08; // values of a map below this are not painted
 const ORDER = ["T1", "T1CE", "T2", "T2FS", "STIR", "DWI", "ADC"];
 const SPOKEN = { T1CE: "T1 contrast", T2FS: "T2 fat sat" };
 const MOST_PANES = 8;
+const MARGIN = 1.04; // around whole images
 
 const styleOf = (value) => value < BODY_LIMIT || value === FIRST_SACRAL ? STYLE.body : value < DISC_LIMIT ? STYLE.posterior
   : value < CANAL ? null : value === SACRUM ? STYLE.sacrum : STYLE.canal;
@@ -37,6 +38,7 @@ export class StudyImages {
     this.manifest = manifest;
     this.vertebrae = result?.vertebrae ?? [];
     this.lesions = result?.lesions ?? [];
+    this.label = ""; // what tells a prior from the study being read
     this.shift = shift; // from a point of the study being read to the same place here
     this.volumes = new Map();
     this.loading = new Map();
@@ -110,7 +112,7 @@ class Pane {
     this.where = el("div", { "class": "corner where" });
     this.level = el("div", { "class": "corner level" });
     this.waiting = el("div", { "class": "corner waiting" }, "Loading…");
-    this.box = el("div", { "class": `pane${isPrior ? " prior" : ""}` }, this.canvas, this.name, this.where, this.level, this.waiting);
+    this.box = el("div", { "class": `pane${isPrior ? " prior" : ""}`, "data-of": study.label }, this.canvas, this.name, this.where, this.level, this.waiting);
     this.set(image);
   }
 
@@ -245,7 +247,7 @@ class Pane {
       const column = this.volume.plane === "sagittal" ? outline.left : outline.column + 0.5;
       const x = a * column + c * (outline.row + 0.5) + e, y = b * column + d * (outline.row + 0.5) + f;
       const px = Math.max(transform[0] * x + transform[4] - (this.volume.plane === "sagittal" ? 7 * devicePixelRatio : 0), 34 * devicePixelRatio);
-      const py = transform[3] * y + transform[5];
+      const py = Math.max(transform[3] * y + transform[5], 9 * devicePixelRatio);
       context.setTransform(1, 0, 0, 1, 0, 0);
       context.lineWidth = 3 * devicePixelRatio;
       context.strokeStyle = "#000b";
@@ -411,7 +413,7 @@ export class Viewer {
     const middle = volume.toLps([volume.nearest(this.point).k, (rows[0] + rows[1]) / 2, (columns[0] + columns[1]) / 2]);
     this.views[volume.plane] = {
       center: middle,
-      mmPerPixel: Math.max(((rows[1] - rows[0]) * sy) / height, ((columns[1] - columns[0]) * sx) / width, 0.05),
+      mmPerPixel: MARGIN * Math.max(((rows[1] - rows[0]) * sy) / height, ((columns[1] - columns[0]) * sx) / width, 0.05),
     };
   }
 
@@ -565,10 +567,13 @@ export class Viewer {
   }
 }
 
-/** Bring points of one study to the same place of another: by levels that both have, nearer ones counting more. */
-export function shiftByLevels(from, to, sameFrame) {
+/** Bring points of one study to the same place of another: by vertebrae that both have, nearer ones counting more.
+ * The analysis has matched them if it compared these two studies; else vertebrae of one name are taken for the same. */
+export function shiftByVertebrae(from, to, { sameFrame, matches }) {
+  const same = matches ? (v) => to.find((w) => matches.some((m) => m.instance === v.instance && m.prior_instance === w.instance))
+    : (v) => v.level && to.find((w) => w.level === v.level);
   const pairs = from.flatMap((v) => {
-    const other = v.level && to.find((w) => w.level === v.level);
+    const other = same(v);
     return other ? [[v.centroid_lps_mm, other.centroid_lps_mm.map((x, i) => x - v.centroid_lps_mm[i])]] : [];
   });
   if (sameFrame || !pairs.length) return (point) => point;
