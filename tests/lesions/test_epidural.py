@@ -7,7 +7,7 @@ import pytest
 
 from spondyl.core import Case, Grid, Image, LabelMap, Sequence, Structure, reorient
 from spondyl.lesions.candidates import Candidate
-from spondyl.lesions.epidural import epidural_part, with_epidural_parts
+from spondyl.lesions.epidural import epidural_part, fluid_around, with_epidural_parts
 
 SPACING = (4.0, 1.0, 1.0)
 GRID = Grid((9, 160, 70), np.array([[4.0, 0, 0, -16], [0, 0, 1.0, -30], [0, -1.0, 0, 80], [0, 0, 0, 1]]))
@@ -119,3 +119,29 @@ def test_two_candidates_do_not_share_a_voxel():
     for candidate in grown:
         count[candidate.box] += candidate.where
     assert count.max() == 1
+
+
+def test_fluid_is_what_neither_mass_nor_cord_takes():
+    t2, structures, tumor, mass = drawn()
+    case, _ = case_of(t2, structures)
+    fluid = fluid_around(case, tumor)
+    free = (structures == Structure.CANAL) & ~mass
+    rows = slice(40, 120)
+    assert overlap(fluid[:, rows], free[:, rows]) > 0.97
+
+
+def test_without_a_t2_image_fluid_is_not_known():
+    t2, structures, tumor, _ = drawn()
+    assert fluid_around(case_of(t2, structures, sequence=Sequence.T1)[0], tumor) is None
+
+
+def test_coils_that_see_one_end_of_the_canal_less_make_no_tumor():
+    t2, structures, tumor, _ = drawn(inside=FLUID)
+    t2 = t2 * np.linspace(0.35, 1.0, t2.shape[1])[None, :, None]
+    assert not epidural_part(t2, structures, tumor, SPACING).any()
+
+
+def test_at_the_end_of_the_field_of_view_nothing_is_told():
+    t2, structures, tumor, _ = drawn()
+    cut = slice(60, None)
+    assert not epidural_part(t2[:, cut], structures[:, cut], tumor[:, cut], SPACING).any()

@@ -59,6 +59,15 @@ def test_a_cord_that_vanishes_in_tumor_is_of_the_highest_grade():
     assert compression(parts._replace(tumor=tumor, cord=parts.cord & ~tumor, sac=None)).grades == ("3",)
 
 
+def test_fluid_that_an_image_shows_tells_the_two_highest_grades_apart():
+    parts = drawn(7.2, shift_mm=2.0)
+    free = parts.canal & ~parts.tumor & ~parts.cord
+    assert compression(parts._replace(fluid=free)).grades == ("2",)
+    middle = np.zeros_like(free)
+    middle[9:16] = True
+    assert compression(parts._replace(fluid=free & ~middle)).grades == ("3",)
+
+
 def test_below_the_cord_there_is_no_grade_but_the_share_of_the_canal():
     found = compression(drawn(9.0, cord=False))
     assert found.grades == ()

@@ -51,14 +51,17 @@ LEAST_CONTRAST = 1.15
 """Signal of fluid over that of the cord from which a T2 image tells them apart. Chosen by us."""
 
 SOFT = 0.5
-"""How far from fluid to cord the signal of a voxel must lie to be tissue. Chosen by us: half of a voxel."""
+"""Place of a voxel's signal between fluid, 0, and cord, 1, from which it is tissue. Chosen by us: half of a voxel."""
 
 MORE_THAN_USUAL = 0.3
 """By how much more, on the same scale, than the same part of the canal elsewhere. Chosen by us."""
 
-DARKEST = 0.6
-"""Signal over that of the cord below which tissue is a disc, a ligament or bone rather than tumor. Chosen by us on 12
-synthetic patients, whose epidural tumors lie above 0.7."""
+DARKEST = 0.65
+"""Median signal over that of the cord below which tissue is a disc, a ligament or bone rather than tumor. Chosen by us
+on 14 synthetic patients, whose epidural tumors lie above 0.7."""
+
+MIN_ROWS_COMPARED = 8
+"""Rows of canal at each end from which they say what fluid looks like. Chosen by us."""
 
 USUAL_PERCENTILE = 75.0
 """Percentile of how dark the canal is elsewhere that still is usual. Chosen by us."""
@@ -75,19 +78,6 @@ that the network leaves out."""
 
 MIN_EPIDURAL_MM3 = 50.0
 """Smallest epidural part, in mm³. Chosen by us: below it borders of the outlines explain it."""
-
-
-class Levels(NamedTuple):
-    """What fluid and cord look like on an image.
-
-    Parameters
-    ----------
-    fluid, cord : float
-        Signal.
-    """
-
-    fluid: float
-    cord: float
 
 
 def epidural_part(t2: Floats, structures: NDArray[np.integer], tumor: Mask, spacing_mm: tuple[float, ...]) -> Mask:
@@ -110,40 +100,100 @@ def epidural_part(t2: Floats, structures: NDArray[np.integer], tumor: Mask, spac
         None is true where the image does not tell cord from fluid, or shows no canal to compare with.
     """
     found = np.zeros(tumor.shape, bool)
-    rows = np.flatnonzero(tumor.any(axis=(0, 2)))
-    if not len(rows):
+    seen = _seen(t2, structures, tumor, spacing_mm)
+    if seen is None:
         return found
-    far, reach = (int(np.ceil(mm / spacing_mm[1])) for mm in (AWAY_MM, COMPARED_MM))
-    part = slice(max(rows[0] - far - reach, 0), rows[-1] + far + reach + 1)
-    elsewhere = np.arange(tumor.shape[1])[part]
-    elsewhere = (elsewhere < rows[0] - far) | (elsewhere > rows[-1] + far)
-    what, own, signal = structures[:, part], tumor[:, part], t2[:, part]
-    canal, cord = np.isin(what, (Structure.CANAL, Structure.CORD)), what == Structure.CORD
-    levels = _levels(signal[:, elsewhere], canal[:, elsewhere], cord[:, elsewhere])
-    if levels is None:
-        return found
-    room, dark = canal & ~cord, (levels.fluid - signal) / (levels.fluid - levels.cord)
-    tissue = room & (dark > SOFT) & (dark > _usual(dark, canal, room, elsewhere) + MORE_THAN_USUAL)
+    own, room, dark = tumor[:, seen.part], seen.canal & ~seen.cord, seen.dark
+    usual = _usual(dark, seen.canal, room, seen.elsewhere)
+    tissue = room & (dark > SOFT) & (dark > usual + MORE_THAN_USUAL)
     tissue = ndimage.binary_closing(tissue | (own & room), np.ones((1, 3, 3), bool)) & room
     near = edt.edt(np.asfortranarray(~own), anisotropy=spacing_mm) <= TOUCH_MM
     pieces, n = cc3d.connected_components(tissue, connectivity=26, return_N=True)
     least = MIN_EPIDURAL_MM3 / float(np.prod(spacing_mm))
     for number in range(1, n + 1):
         piece = pieces == number
-        bright = np.median(signal[piece]) >= DARKEST * levels.cord
-        if bright and piece.sum() >= least and (piece & near).any():
-            found[:, part] |= piece
+        if piece.sum() >= least and (piece & near).any() and np.median(dark[piece]) <= seen.darkest:
+            found[:, seen.part] |= piece
     return found & ~tumor
 
 
-def _levels(signal: Floats, canal: Mask, cord: Mask) -> Levels | None:
-    """Signal of fluid and of the middle of the cord; None where they are not told apart."""
-    inner = ndimage.binary_erosion(cord, np.ones((1, 3, 3), bool))
-    inner, room = inner if inner.any() else cord, canal & ~cord
-    if not inner.any() or not room.any():
+def fluid_around(case: Case, tumor: Mask) -> Mask | None:
+    """Tell where T2 shows fluid, or fat, in the canal beside a tumor.
+
+    Parameters
+    ----------
+    case : Case
+        Localized.
+    tumor : ndarray of bool
+        The tumor on the grid of the structures.
+
+    Returns
+    -------
+    ndarray of bool or None
+        On the same grid; None where there is no T2 image, or it does not tell.
+    """
+    image, structures = case.images.get(Sequence.T2), case.labels["structures"]
+    if image is None:
         return None
-    levels = Levels(float(np.percentile(signal[room], FLUID_PERCENTILE)), float(np.median(signal[inner])))
-    return levels if levels.cord > 0 and levels.fluid > LEAST_CONTRAST * levels.cord else None
+    grid = structures.grid
+    t2, what, own = (
+        reorient(array, grid.orientation, ORDER)
+        for array in (resample(image.array, image.grid, grid), structures.array, tumor)
+    )
+    seen = _seen(t2, what, own, grid.reoriented(ORDER).spacing_mm)
+    if seen is None:
+        return None
+    fluid = np.zeros(own.shape, bool)
+    fluid[:, seen.part] = seen.canal & ~seen.cord & (seen.dark <= SOFT)
+    return reorient(fluid, ORDER, grid.orientation)
+
+
+class _Seen(NamedTuple):
+    """The canal beside a tumor: which rows, what lies there, how dark, where on that scale `DARKEST` lies, and which
+    rows are compared with."""
+
+    part: slice
+    canal: Mask
+    cord: Mask
+    dark: Floats
+    darkest: float
+    elsewhere: Mask
+
+
+def _seen(t2: Floats, structures: NDArray[np.integer], tumor: Mask, spacing_mm: tuple[float, ...]) -> _Seen | None:
+    rows = np.flatnonzero(tumor.any(axis=(0, 2)))
+    if not len(rows):
+        return None
+    far, reach = (int(np.ceil(mm / spacing_mm[1])) for mm in (AWAY_MM, COMPARED_MM))
+    part = slice(max(rows[0] - far - reach, 0), rows[-1] + far + reach + 1)
+    row = np.arange(tumor.shape[1])[part]
+    above, below = row < rows[0] - far, row > rows[-1] + far
+    what = structures[:, part]
+    canal, cord = np.isin(what, (Structure.CANAL, Structure.CORD)), what == Structure.CORD
+    scaled = _darkness(t2[:, part], canal, cord, (above, below))
+    return None if scaled is None else _Seen(part, canal, cord, *scaled, above | below)
+
+
+def _darkness(signal: Floats, canal: Mask, cord: Mask, ends: tuple[Mask, Mask]) -> tuple[Floats, float] | None:
+    """Signal on a scale where fluid is 0 and the cord 1, and where on it `DARKEST` lies; None where nothing tells.
+
+    Coils do not see all of the canal equally well, so that the signal of fluid is a line from above to below.
+    """
+    room, middles, fluids = canal & ~cord, [], []
+    for end in ends:
+        rows = np.flatnonzero(end & room.any(axis=(0, 2)))
+        if len(rows) < MIN_ROWS_COMPARED:
+            return None
+        fluids.append(float(np.percentile(signal[:, rows][room[:, rows]], FLUID_PERCENTILE)))
+        middles.append(float(rows.mean()))
+    fluid = np.maximum(np.interp(np.arange(canal.shape[1]), middles, fluids), 1e-6)[None, :, None]
+    relative, either = signal / fluid, ends[0] | ends[1]
+    inner = ndimage.binary_erosion(cord, np.ones((1, 3, 3), bool)) & either[None, :, None]
+    inner = inner if inner.any() else cord & either[None, :, None]
+    level = float(np.median(relative[inner])) if inner.any() else 1.0
+    if not 0 < level < 1 / LEAST_CONTRAST:
+        return None
+    return (1 - relative) / (1 - level), (1 - DARKEST * level) / (1 - level)
 
 
 def _usual(dark: Floats, canal: Mask, room: Mask, elsewhere: Mask) -> Floats:

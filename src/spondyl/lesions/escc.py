@@ -82,6 +82,9 @@ class Canal(NamedTuple):
         Cord and fluid inside the dura without tumor; None where the sac was not outlined.
     spacing_mm : tuple of float
         Distance of slices, rows and columns.
+    fluid : ndarray of bool or None
+        Where an image shows fluid in the canal; None where none was looked at, and what neither tumor nor cord takes of
+        the sac, or of the canal, counts as fluid.
     """
 
     tumor: Mask
@@ -89,6 +92,7 @@ class Canal(NamedTuple):
     cord: Mask
     sac: Mask | None
     spacing_mm: tuple[float, float, float]
+    fluid: Mask | None = None
 
 
 class Compression(NamedTuple):
@@ -215,8 +219,9 @@ def _middle(mask: Mask) -> NDArray[np.float64]:
 
 
 def _room(parts: Canal, tumor: Mask) -> NDArray[np.float64]:
-    """Area around the cord that neither tumor nor cord takes, by slice."""
-    free = (parts.canal if parts.sac is None else parts.sac) & ~tumor & ~parts.cord
+    """Area of fluid around the cord, by slice."""
+    inside = parts.fluid if parts.fluid is not None else parts.sac if parts.sac is not None else parts.canal
+    free = inside & ~tumor & ~parts.cord
     room: NDArray[np.float64] = free.sum(axis=(1, 2)).astype(np.float64)
     return room
 

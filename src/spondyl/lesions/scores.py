@@ -16,6 +16,7 @@ from spondyl.core import Case, QualityFlag, Score, ScoreItem, SettingsError, Ste
 from spondyl.lesions import escc
 from spondyl.lesions.change import with_means
 from spondyl.lesions.compartments import Compartment
+from spondyl.lesions.epidural import fluid_around
 from spondyl.lesions.frames import frames_of
 from spondyl.lesions.height_loss import GENANT_WORDS, genant_grade, height_losses
 from spondyl.lesions.heights import body_heights, translation_mm
@@ -216,7 +217,7 @@ def _of_lesion(seen: _Seen, lesion: Lesion) -> list[Score]:
         "lesion": lesion.label,
     }
     found = []
-    canal = canal_around(mask, seen.structures, seen.grid)
+    canal = canal_around(mask, seen.structures, seen.grid, fluid=fluid_around(seen.case, mask))
     if canal is not None:
         found.append(_bilsky(escc.compression(canal), seen, place))
     frame = seen.frames.get(lesion.vertebra_instance or 0)
@@ -227,7 +228,9 @@ def _of_lesion(seen: _Seen, lesion: Lesion) -> list[Score]:
     return found
 
 
-def canal_around(tumor: NDArray[np.bool_], structures: NDArray[np.integer], grid: Grid) -> escc.Canal | None:
+def canal_around(
+    tumor: NDArray[np.bool_], structures: NDArray[np.integer], grid: Grid, *, fluid: NDArray[np.bool_] | None = None
+) -> escc.Canal | None:
     """Cut out the canal around a tumor, in axial slices.
 
     Parameters
@@ -238,6 +241,8 @@ def canal_around(tumor: NDArray[np.bool_], structures: NDArray[np.integer], grid
         Values of `Structure`.
     grid : Grid
         Where the voxels are.
+    fluid : ndarray of bool, optional
+        Where an image shows fluid.
 
     Returns
     -------
@@ -258,7 +263,8 @@ def canal_around(tumor: NDArray[np.bool_], structures: NDArray[np.integer], grid
     box = (part, slice(low[1], high[1]), slice(low[2], high[2]))
     canal = np.isin(what[box], (Structure.CANAL, Structure.CORD))
     cord = (what[box] == Structure.CORD) & ~mask[box]
-    return escc.Canal(mask[box], canal, cord, None, laid.spacing_mm)
+    bright = None if fluid is None else reorient(fluid, grid.orientation, AXIAL)[box]
+    return escc.Canal(mask[box], canal, cord, None, laid.spacing_mm, bright)
 
 
 def _bilsky(found: escc.Compression, seen: _Seen, place: dict[str, object]) -> Score:
