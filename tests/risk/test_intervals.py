@@ -32,6 +32,18 @@ def test_without_enough_follow_up_an_interval_stays_open():
     assert (found.low <= found.high).all()
 
 
+def test_open_intervals_keep_the_promise_too():
+    d, new = drawn(5, n=3000), drawn(6, n=6000)
+    end = np.quantile(d.time, 0.5)
+    time, event = np.minimum(d.time, end), d.time <= end
+    base = cumulative_hazard(time, event, np.exp(d.score))
+    found = time_intervals(step(*base, time) * np.exp(d.score), event, new.score, base)
+    inside = (new.time >= np.minimum(found.low, end)) & (new.time <= found.high)
+    assert np.isinf(found.high).mean() > 0.5
+    assert inside[np.isinf(found.high)].mean() == pytest.approx(0.9, abs=0.03)
+    assert inside.mean() == pytest.approx(0.9, abs=0.03)
+
+
 def test_coverage_must_be_a_share():
     with pytest.raises(SettingsError, match="inside 0 to 1, got 90"):
         time_intervals(np.ones(1), np.ones(1, bool), np.ones(1), (np.ones(1), np.ones(1)), coverage=90)

@@ -29,7 +29,8 @@ class TimeIntervals:
     Parameters
     ----------
     low, high : ndarray of float, shape (m,)
-        Ends, in the unit of follow-up; infinite where the event is not expected inside the follow-up learned from.
+        Ends, in the unit of follow-up; infinite where the event is not expected inside the follow-up learned from. An
+        interval that is open to later times begins later, so that it, too, holds as many events as promised.
     coverage : float
         Share of intervals promised to hold the event.
     n_calibration : int
@@ -86,10 +87,13 @@ def time_intervals(
     # One more patient than were seen is counted, so that the promise holds for the next one, too.
     n = len(event)
     had = (1 - np.exp(-steps)) * n / (n + 1)
-    low, high = (_first(lived, had, q) for q in ((1 - coverage) / 2, (1 + coverage) / 2))
+    low, high, alone = (_first(lived, had, q) for q in ((1 - coverage) / 2, (1 + coverage) / 2, 1 - coverage))
     times, hazard = baseline
     risk = np.exp(score)
-    return TimeIntervals(_when(low / risk, times, hazard), _when(high / risk, times, hazard), coverage, n)
+    latest = _when(high / risk, times, hazard)
+    # An end that nobody was followed up to excludes no event, so that the other may exclude twice as many.
+    earliest = np.where(np.isinf(latest), _when(alone / risk, times, hazard), _when(low / risk, times, hazard))
+    return TimeIntervals(earliest, latest, coverage, n)
 
 
 def _first(lived: Floats, had: Floats, share: float) -> float:
