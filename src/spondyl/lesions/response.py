@@ -65,6 +65,12 @@ def compare(
             "were matched by overlap, and changes were held against limits of repeatability."
         ),
     )
+    if told is None:
+        text = (
+            "How long ago the prior study was taken is not known: its files or those of the current study have no "
+            "StudyDate. What rests on the time is not assessable; days_since_prior in the clinical form says it."
+        )
+        flags = (*flags, QualityFlag("prior_undated", text, severity="info"))
     if same_patient != "confirmed":
         flags = (
             *flags,
