@@ -250,7 +250,8 @@ def simulate_patient(
         typer.Option(
             "--visits",
             metavar="DAYS",
-            help="Days of several visits, as 0,90: lesions then change with time; studies in DIR/visit-1 and so on.",
+            help="Days of several visits, as 0,90, or nine months of a schedule, as quarterly:9 or irregular:9; "
+            "lesions change with time, and studies are in DIR/visit-1 and so on.",
         ),
     ] = None,
 ) -> None:
@@ -267,9 +268,10 @@ def simulate_patient(
     sequence : list of str, optional
         Series to take.
     visits : str, optional
-        Days of several visits, separated by commas.
+        Days of several visits, separated by commas, or a schedule.
     """
-    from spondyl.app.simulate import simulate_study, simulate_visits
+    from spondyl.app.simulate import planned_visits, simulate_study, simulate_visits
+    from spondyl.core import SettingsError
     from spondyl.core.sequence import Sequence
 
     names = [name.upper() for name in sequence or []]
@@ -278,7 +280,10 @@ def simulate_patient(
         msg = f"--sequence wants one of {', '.join(s.value for s in Sequence)}"
         raise typer.BadParameter(msg)
     series = tuple(Sequence(name) for name in names)
-    days = _days(visits) if visits is not None else ()
+    try:
+        days = planned_visits(visits, seed, series) if visits is not None else ()
+    except SettingsError as error:
+        raise typer.BadParameter(str(error), param_hint="--visits") from None
     if days and lesions != "mixed":
         msg = "--visits draws its own lesions; leave --lesions out"
         raise typer.BadParameter(msg)
@@ -334,14 +339,6 @@ def simulate_cohort(
         progress("simulate", 1, 1)
         folder = simulate_cohort_files(patients, seed, out, settings)
     typer.echo(f"cohort: {folder}")
-
-
-def _days(text: str) -> tuple[float, ...]:
-    try:
-        return tuple(float(day) for day in text.split(","))
-    except ValueError:
-        msg = "--visits wants days separated by commas, as 0,90"
-        raise typer.BadParameter(msg) from None
 
 
 @models.command("list")

@@ -7,15 +7,17 @@ from dataclasses import asdict
 from datetime import date, timedelta
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import tomli_w
 
 from spondyl import RESEARCH_USE_ONLY, __version__
-from spondyl.core import Sequence
+from spondyl.core import Sequence, SettingsError
 from spondyl.io.mr_writer import SyntheticStudy, write_series
 from spondyl.io.nifti import write_nifti
 from spondyl.io.store import OutputFolder
 from spondyl.phantom.course import simulate_course
 from spondyl.phantom.patient import simulate_patient, synthetic_uid
+from spondyl.phantom.schedule import PlannedVisit, Rhythm, ScheduleSettings, draw_schedule
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -32,6 +34,12 @@ DICOM_FOLDER = "dicom"
 
 FORM_FILE = "form.toml"
 """The clinical form of a patient over time."""
+
+MONTHS = 12.0
+"""How long a schedule lasts that does not say."""
+
+SCHEDULE_STREAM = 23
+"""Which random numbers of a patient's seed are those of the schedule."""
 
 FIRST_DAY = date(2020, 1, 1)
 """The day of every synthetic patient's first visit."""
@@ -74,7 +82,7 @@ def simulate_study(
 
 
 def simulate_visits(
-    seed: int, out_folder: Path, days: tuple[float, ...], *, sequences: tuple[Sequence, ...] = ()
+    seed: int, out_folder: Path, days: tuple[float | PlannedVisit, ...], *, sequences: tuple[Sequence, ...] = ()
 ) -> tuple[Path, ...]:
     """Draw a patient over time and write the study of every visit, the truth, and a clinical form.
 
@@ -84,8 +92,8 @@ def simulate_visits(
         The same seed gives the same patient.
     out_folder : Path
         New, empty, or an earlier synthetic patient, which is replaced.
-    days : tuple of float
-        Days of the visits, ascending from 0.
+    days : tuple of float or of PlannedVisit
+        Days of the visits, ascending from 0, or visits as `planned_visits` draws them.
     sequences : tuple of Sequence, optional
         Series to take; a usual lumbar study unless given.
 
@@ -113,6 +121,42 @@ def simulate_visits(
         (folder / TRUTH_FILE).write_text(truth + "\n", encoding="utf-8")
         (folder / FORM_FILE).write_text(tomli_w.dumps(_form(course)), encoding="utf-8")
     return tuple(out_folder / f"visit-{n}" / DICOM_FOLDER for n in range(1, len(course.visits) + 1))
+
+
+def planned_visits(text: str, seed: int, sequences: tuple[Sequence, ...] = ()) -> tuple[float | PlannedVisit, ...]:
+    """Read what visits are wanted.
+
+    Parameters
+    ----------
+    text : str
+        Days separated by commas, as ``0,90``; or ``quarterly`` or ``irregular``, with months after a colon, as
+        ``quarterly:9``, for a schedule on which visits are missed, and other scanners and sequences are met.
+    seed : int
+        Of the patient; a schedule is drawn from it.
+    sequences : tuple of Sequence, optional
+        Series to take at every visit; a schedule draws its own unless given.
+
+    Returns
+    -------
+    tuple of float or of PlannedVisit
+        What `simulate_visits` takes.
+
+    Raises
+    ------
+    SettingsError
+        If the text says neither, or the months are not above 0.
+    """
+    name, _, length = text.partition(":")
+    try:
+        if name not in set(Rhythm):
+            return tuple(float(day) for day in text.split(","))
+        months = float(length or MONTHS)
+    except ValueError:
+        rhythms = " or ".join(Rhythm)
+        msg = f"visits are days separated by commas, as 0,90, or {rhythms} with months, as quarterly:9; got {text!r}"
+        raise SettingsError(msg) from None
+    drawn = draw_schedule(np.random.default_rng([seed, SCHEDULE_STREAM]), ScheduleSettings(Rhythm(name), months))
+    return tuple(visit._replace(sequences=sequences) if sequences else visit for visit in drawn)
 
 
 def _course_truth(course: Course) -> dict[str, Any]:

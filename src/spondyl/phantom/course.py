@@ -295,7 +295,7 @@ def simulate_course(
     """
     planned, usual = list(days), tuple(sequences)
     times = [d.day if isinstance(d, PlannedVisit) else float(d) for d in planned]
-    if not times or times[0] != 0 or any(b <= a for a, b in pairwise(times)):
+    if not times or times[0] != 0 or not all(b > a for a, b in pairwise(times)):
         msg = f"days of visits must ascend from 0, got {', '.join(f'{d:g}' for d in times) or 'none'}"
         raise SettingsError(msg)
     rng = np.random.default_rng([seed, 20])
