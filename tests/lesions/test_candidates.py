@@ -21,17 +21,17 @@ def _with(*parts):
     return lesion
 
 
-def _find(lesion, *, extent=0.3, seed=0.6, sure=0.6, least=0.0, region=ALL, seen=None):
-    thresholds = Thresholds(extent, seed, sure, 3.0, 5.0, least)
+def _find(lesion, *, extent=0.3, sure=0.6, least=0.0, region=ALL, seen=None):
+    thresholds = Thresholds(extent, sure, 3.0, 5.0, least)
     return find_candidates(lesion, 0 * lesion, region, SPACING_MM, thresholds, seen=seen)
 
 
 def test_a_candidate_grows_from_its_seed_to_the_lower_threshold():
     rim, core = np.s_[2:6, 10:20, 10:20], np.s_[3:5, 13:17, 13:17]
-    (found,) = _find(_with((rim, 0.4), (core, 0.8)))
+    (found,) = _find(_with((rim, 0.4), (core, 0.95)))
     assert found.where.sum() == 4 * 10 * 10
-    assert found.malignant == pytest.approx(0.8)
-    assert found.peak == pytest.approx(0.8)
+    assert found.malignant == pytest.approx(0.95)
+    assert found.peak == pytest.approx(0.95)
     assert sum(found.probabilities.values()) == pytest.approx(1)
 
 
@@ -79,31 +79,34 @@ def test_without_bone_nothing_is_searched():
 WIDE, BRIGHT = np.s_[2:6, 8:24, 8:24], np.s_[3:5, 12:20, 12:20]
 
 
-def _seen(*parts, series=1, body=ALL):
-    """Contrast of as many series, the parts in the first of them."""
-    contrast = np.zeros((series, *SHAPE), np.float32)
+def _seen(*parts, series=2, body=ALL, spots=()):
+    """Contrast of as many series, the parts in the first of them, and spots in all."""
+    contrast, spot = np.zeros((2, series, *SHAPE), np.float32)
     for where, value in parts:
         contrast[(0, *where)] = value
-    return Conspicuity(contrast, body)
+    for where, value in spots:
+        spot[(slice(None), *where)] = value
+    return Conspicuity(contrast, spot, body)
 
 
 def test_a_candidate_in_a_body_keeps_what_stands_out():
-    (found,) = _find(_with((WIDE, 0.9)), seen=_seen((BRIGHT, 4.0)))
+    (found,) = _find(_with((WIDE, 0.95)), seen=_seen((BRIGHT, 4.0)))
     assert found.where.sum() == 2 * 8 * 8
-    assert found.malignant == pytest.approx(0.9)
+    assert found.malignant == pytest.approx(0.95)
 
 
-def test_a_candidate_in_a_body_that_does_not_stand_out_is_dropped():
-    assert _find(_with((WIDE, 0.9)), seen=_seen((BRIGHT, 2.9))) == []
+def test_a_candidate_in_a_body_that_does_not_stand_out_is_left_as_it_is():
+    (found,) = _find(_with((WIDE, 0.95)), seen=_seen((BRIGHT, 2.9)))
+    assert found.where.sum() == 4 * 16 * 16
 
 
-def test_several_series_are_believed_without_contrast_where_the_network_is_sure():
+def test_in_bodies_the_network_is_believed_on_several_series_only_and_where_it_is_sure():
     def n(lesion, **how):
         return len(_find(_with((WIDE, lesion)), sure=0.95, **how))
 
     assert n(0.96, seen=_seen(series=2)) == 1
     assert n(0.94, seen=_seen(series=2)) == 0
-    assert n(0.96, seen=_seen(series=1)) == 0
+    assert n(0.96, seen=_seen((BRIGHT, 4.0), series=1)) == 0
 
 
 def test_outside_bodies_the_network_must_be_sure():
@@ -113,22 +116,23 @@ def test_outside_bodies_the_network_must_be_sure():
 
 
 def test_what_stands_out_far_is_told_whatever_the_network_says_with_even_odds():
-    (found,) = _find(_with((BRIGHT, 0.05)), seen=_seen((BRIGHT, 6.0)))
+    far = _seen((BRIGHT, 6.0), spots=[(BRIGHT, 7.0)])
+    (found,) = _find(_with((BRIGHT, 0.05)), seen=far)
     assert found.where.sum() == 2 * 8 * 8
     assert found.malignant == pytest.approx(EVEN_ODDS)
     assert found.probabilities["normal"] == pytest.approx(1 - EVEN_ODDS)
-    assert _find(_with((BRIGHT, 0.05)), seen=_seen((BRIGHT, 4.9))) == []
+    assert _find(_with((BRIGHT, 0.05)), seen=_seen((BRIGHT, 6.0), spots=[(BRIGHT, 4.9)])) == []
 
 
 def test_what_a_candidate_surrounds_in_a_slice_is_part_of_it():
     hole = np.s_[4:5, 15:17, 15:17]
-    (found,) = _find(_with((WIDE, 0.9)), seen=_seen((BRIGHT, 4.0), (hole, 0.5)))
+    (found,) = _find(_with((WIDE, 0.95)), seen=_seen((BRIGHT, 4.0), (hole, 0.5)))
     assert found.where.sum() == 2 * 8 * 8
     open_end = np.s_[4:5, 15:20, 15:17]
-    (found,) = _find(_with((WIDE, 0.9)), seen=_seen((BRIGHT, 4.0), (open_end, 0.5)))
+    (found,) = _find(_with((WIDE, 0.95)), seen=_seen((BRIGHT, 4.0), (open_end, 0.5)))
     assert found.where.sum() == 2 * 8 * 8 - 5 * 2
 
 
 def test_nothing_is_told_twice():
-    found = _find(_with((WIDE, 0.9)), seen=_seen((BRIGHT, 6.0)))
+    found = _find(_with((WIDE, 0.95)), seen=_seen((BRIGHT, 6.0), spots=[(BRIGHT, 9.0)]))
     assert len(found) == 1

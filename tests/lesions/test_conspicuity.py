@@ -6,13 +6,12 @@ import numpy as np
 import pytest
 
 from spondyl.lesions.conspicuity import (
-    EDGE_SHARE,
     LEAST_SPREAD,
     Conspicuity,
-    compact_spots,
     conspicuity,
     standing_out,
 )
+from spondyl.lesions.spots import EDGE_SHARE
 
 SHAPE, SPACING_MM = (10, 90, 40), (4.0, 1.0, 1.0)
 SPOT = np.s_[4:7, 38:46, 12:22]
@@ -71,8 +70,7 @@ def test_patches_that_marrow_has_anyway_stand_out_less(bodies):
 def test_nothing_is_known_outside_bodies_and_without_series(bodies):
     seen = _contrast(bodies, _marrow(bodies))
     assert seen.contrast_sd[0][:, 28:31].max() == 0
-    empty = conspicuity([], bodies > 0, bodies, bodies < 0, SPACING_MM)
-    assert compact_spots(empty, bodies < 0, SPACING_MM, least_sd=5, second_sd=4, least_mm3=10) == []
+    assert len(conspicuity([], bodies > 0, bodies, bodies < 0, SPACING_MM).contrast_sd) == 0
 
 
 def test_where_most_is_suspicious_all_marrow_tells_what_is_normal(bodies):
@@ -85,37 +83,11 @@ def test_a_candidate_is_trimmed_at_half_of_its_contrast():
     contrast = np.zeros((1, 6, 40, 40), np.float32)
     contrast[0, 2:4, 10:20, 10:20] = 8.0
     contrast[0, 2:4, 20:24, 10:20] = 8.0 * EDGE_SHARE - 0.1
-    seen, where = Conspicuity(contrast, np.ones(contrast.shape[1:], bool)), np.zeros(contrast.shape[1:], bool)
+    seen = Conspicuity(contrast, 0 * contrast, np.ones(contrast.shape[1:], bool))
+    where = np.zeros(contrast.shape[1:], bool)
     where[1:5, 8:30, 8:30] = True
     core = where & (contrast[0] > 7)
     box = tuple(slice(0, n) for n in where.shape)
     (part,) = standing_out(box, where, core, seen, least_sd=4.0)
     assert np.array_equal(part, contrast[0] > 7)
     assert standing_out(box, where, core, seen, least_sd=8.5) == []
-
-
-def test_a_spot_is_found_grown_to_half_and_not_beyond_the_body(bodies):
-    seen = _contrast(bodies, _marrow(bodies, spot=2.0))
-    ((box, where),) = compact_spots(seen, bodies < 0, SPACING_MM, least_sd=5.0, second_sd=4.0, least_mm3=150.0)
-    found = np.zeros(SHAPE, bool)
-    found[box] = where
-    truth = np.zeros(SHAPE, bool)
-    truth[SPOT] = True
-    assert 2 * (found & truth).sum() / (found.sum() + truth.sum()) > 0.9
-    assert not found[bodies == 0].any()
-
-
-def test_with_several_series_a_second_one_must_show_the_spot(bodies):
-    shown, other = _marrow(bodies, spot=2.0), _marrow(bodies, seed=1)
-    for second, n in ((other, 0), (_marrow(bodies, spot=-1.6, seed=2), 1)):
-        seen = conspicuity([shown, second], bodies > 0, bodies, bodies < 0, SPACING_MM)
-        found = compact_spots(seen, bodies < 0, SPACING_MM, least_sd=5.0, second_sd=4.0, least_mm3=150.0)
-        assert len(found) == n
-
-
-def test_spots_taken_already_or_too_small_are_none(bodies):
-    seen, taken = _contrast(bodies, _marrow(bodies, spot=2.0)), np.zeros(SHAPE, bool)
-    limits = {"least_sd": 5.0, "second_sd": 4.0}
-    assert compact_spots(seen, taken, SPACING_MM, least_mm3=5000.0, **limits) == []
-    taken[SPOT] = True
-    assert compact_spots(seen, taken, SPACING_MM, least_mm3=150.0, **limits) == []

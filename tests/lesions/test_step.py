@@ -17,9 +17,7 @@ LEVELS = {1: "L2", 2: "L3", 3: "L4"}
 BIG, SMALL, EPIDURAL, MUSCLE = (0.0, 0.0, 55.0), (6.0, 2.0, 15.0), (0.0, 23.0, -5.0), (0.0, 42.0, 15.0)
 
 
-SETTINGS = LesionSettings(
-    views=1, threshold=0.35, seed=0.6, sure=0.6, contrast_sd=0.0, spot_sd=0.0, min_volume_mm3=120.0
-)
+SETTINGS = LesionSettings(views=1, threshold=0.35, sure=0.6, contrast_sd=0.0, spot_sd=0.0, min_volume_mm3=120.0)
 """Known thresholds, whatever the defaults are, and none that look at the images, which are empty."""
 
 
@@ -192,7 +190,7 @@ def test_without_a_series_that_the_network_knows_nothing_is_sought_and_it_is_sai
     assert case.history[-1].name == "lesions"
 
 
-@pytest.mark.parametrize("change", [{"threshold": 0.0}, {"seed": 1.2}, {"min_volume_mm3": -1.0}, {"views": 3}])
+@pytest.mark.parametrize("change", [{"threshold": 0.0}, {"sure": 1.2}, {"min_volume_mm3": -1.0}, {"views": 3}])
 def test_settings_out_of_range_are_refused(change):
     with pytest.raises(SettingsError, match="lesions wants"):
         LesionSettings(**change)

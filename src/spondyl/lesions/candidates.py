@@ -10,7 +10,8 @@ import numpy as np
 from scipy import ndimage
 
 from spondyl.core import Structure
-from spondyl.lesions.conspicuity import compact_spots, standing_out
+from spondyl.lesions.conspicuity import standing_out
+from spondyl.lesions.spots import find_spots
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -34,7 +35,7 @@ class Candidate(NamedTuple):
     where : ndarray of bool, shape of the box
         The voxels.
     malignant, benign : float
-        Mean probabilities over the core, the voxels above the seed threshold.
+        Mean probabilities over the core, the voxels of which the network is surest.
     peak : float
         Highest probability of any lesion.
     """
@@ -68,28 +69,26 @@ class Thresholds(NamedTuple):
     ----------
     extent : float
         Probability of any lesion from which a voxel belongs to a candidate.
-    seed : float
-        Probability that it must reach somewhere, where it also stands out from normal marrow.
     sure : float
-        Probability that it must reach somewhere, where nothing says how far it stands out.
+        Probability that it must reach somewhere.
     contrast_sd : float
-        What standing out means: contrast to normal marrow, in standard deviations of that; 0 leaves it to `sure`.
+        Contrast to normal marrow, in standard deviations of that, from which a candidate in a body ends where its
+        contrast does; 0 leaves everything to the network.
     spot_sd : float
-        Contrast of what is a candidate by itself; infinite for none.
+        Contrast to the surroundings of what is a candidate by itself; infinite for none.
     min_volume_mm3 : float
         Smallest candidate.
     """
 
     extent: float
-    seed: float
     sure: float
     contrast_sd: float
     spot_sd: float
     min_volume_mm3: float
 
 
-SECOND_SD = 4.0
-"""Contrast in a second series, of several, of what is a candidate by itself. Chosen by us."""
+CORE = 0.9
+"""Probability of any lesion of what tells how far a candidate stands out, and of which class it is. Chosen by us."""
 
 EVEN_ODDS = 0.5
 """Least probability of any lesion told of what stands out far by itself: the network passes over it, the picture does
@@ -132,7 +131,7 @@ def find_candidates(
     *,
     seen: Conspicuity | None = None,
 ) -> list[Candidate]:
-    """Find connected voxels of high probability as far as they stand out, and what stands out far by itself.
+    """Find connected voxels of high probability as far as they stand out, and spots in bodies.
 
     Parameters
     ----------
@@ -145,7 +144,8 @@ def find_candidates(
     thresholds : Thresholds
         What makes a candidate.
     seen : Conspicuity, optional
-        How far bodies stand out from normal marrow; without it only `Thresholds.sure` decides.
+        How far bodies stand out from normal marrow and from their surroundings; without it only `Thresholds.sure`
+        decides.
 
     Returns
     -------
@@ -154,8 +154,9 @@ def find_candidates(
 
     Notes
     -----
-    Disease may leave no normal marrow to stand out from. Where several series agree, a candidate as probable as
-    `Thresholds.sure` is therefore left as the network draws it.
+    On one series alone the network takes uneven marrow for disease, so that in bodies only spots count. Disease may
+    leave no normal marrow to stand out from: where several series agree, the network is believed, and a candidate ends
+    where its contrast does, or else as the network draws it.
 
     References
     ----------
@@ -173,7 +174,7 @@ def find_candidates(
                 (box, _filled(part, spacing_mm)) for part in _believed(box, where, lesion[box], thresholds, seen)
             ]
     found = [
-        _candidate(box, part, malignant, benign, core=thresholds.seed)
+        _candidate(box, part, malignant, benign, core=CORE)
         for box, part in places
         if not _too_small(part, voxel_mm3, thresholds)
     ]
@@ -181,8 +182,7 @@ def find_candidates(
         taken = np.zeros(lesion.shape, bool)
         for candidate in found:
             taken[candidate.box] |= candidate.where
-        limits = {"least_sd": thresholds.spot_sd, "second_sd": SECOND_SD, "least_mm3": thresholds.min_volume_mm3}
-        spots = compact_spots(seen, taken, spacing_mm, **limits)
+        spots = find_spots(seen, lesion, taken, spacing_mm, least_sd=thresholds.spot_sd)
         found += [_even(_candidate(box, _filled(s, spacing_mm), malignant, benign, core=0.0)) for box, s in spots]
     return sorted(found, key=lambda c: -c.malignant)
 
@@ -195,11 +195,13 @@ def _believed(
     seen: Conspicuity | None,
 ) -> list[NDArray[np.bool_]]:
     """What remains of connected voxels of raised probability."""
-    core, sure = where & (lesion > thresholds.seed), bool((where & (lesion > thresholds.sure)).any())
+    if not (where & (lesion > thresholds.sure)).any():
+        return []
     if seen is None or not thresholds.contrast_sd or not seen.mostly_body(box, where):
-        return [where] if sure else []
-    parts = standing_out(box, where, core, seen, least_sd=thresholds.contrast_sd) if core.any() else []
-    return parts or ([where] if sure and len(seen.contrast_sd) > 1 else [])
+        return [where]
+    if len(seen.contrast_sd) == 1:
+        return []
+    return standing_out(box, where, where & (lesion > CORE), seen, least_sd=thresholds.contrast_sd) or [where]
 
 
 def _filled(where: NDArray[np.bool_], spacing_mm: tuple[float, float, float]) -> NDArray[np.bool_]:

@@ -3,8 +3,8 @@
 A network that learned from synthetic patients takes marrow that is merely uneven for disease, draws what it finds too
 wide, and passes over what it has never seen. So marrow is held against that of its vertebra and the two beside it. What
 the network finds in a body and does not stand out is dropped, and what does keeps the part that stands out at least
-half as far as its core, the usual edge between two intensities. What stands out far and compact is told of whatever
-the network says.
+half as far as its core, the usual edge between two intensities. What differs from its surroundings is found besides,
+whatever the network says (`spondyl.lesions.spots`).
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import numpy as np
 from scipy import ndimage
 
 from spondyl.core.marrow import TO_SD
+from spondyl.lesions.spots import EDGE_SHARE, spot_contrast, within
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -37,15 +38,9 @@ does, so that only what differs from most of it stands out. Chosen by us."""
 REFERENCE_VOXELS = 150
 """Fewer voxels tell no spread; the marrow of all vertebrae then does. Chosen by us."""
 
-EDGE_SHARE = 0.5
-"""Part of the core's contrast at which a candidate ends: halfway between two intensities."""
-
 CORE_QUANTILE = 0.9
 """Quantile over the core of a candidate that stands for its contrast: the network's core is wider than a small lesion.
 Chosen by us."""
-
-GROWN_MM = 2.5
-"""How far what stands out by itself is followed beyond its core, down to half of its contrast. Chosen by us."""
 
 BLUR_MM = 0.5
 """Blur in the plane of slices before contrast is looked at: single noisy pixels decide nothing. Chosen by us."""
@@ -61,12 +56,16 @@ class Conspicuity(NamedTuple):
     Parameters
     ----------
     contrast_sd : ndarray of float32, shape (n_series, n_i, n_j, n_k)
-        Distance from the normal marrow around, in standard deviations of that, without sign; 0 where there is none.
+        Distance from the normal marrow of the vertebra and its neighbors, in standard deviations of that, without sign;
+        0 where there is none.
+    spot_sd : ndarray of float32, shape (n_series, n_i, n_j, n_k)
+        Difference from the surroundings; see `spondyl.lesions.spots.spot_contrast`.
     body : ndarray of bool, shape (n_i, n_j, n_k)
-        Where it is known.
+        Where both are known.
     """
 
     contrast_sd: NDArray[np.float32]
+    spot_sd: NDArray[np.float32]
     body: NDArray[np.bool_]
 
     def mostly_body(self, box: tuple[slice, ...], where: NDArray[np.bool_]) -> bool:
@@ -115,8 +114,7 @@ def conspicuity(
         For each series, in the order given.
     """
     numbers = np.where(body, instances, 0)
-    across = int(np.argmax(spacing_mm))
-    inner = ndimage.binary_erosion(body, np.ones([1 if axis == across else 3 for axis in range(3)]))
+    across, inner = int(np.argmax(spacing_mm)), within(body, spacing_mm)
     boxes = ndimage.find_objects(numbers)
     found = np.zeros((len(series), *body.shape), np.float32)
     for number, box in enumerate(boxes, start=1):
@@ -135,7 +133,8 @@ def conspicuity(
             middle = float(np.median(marrow))
             contrast[box][where] = (image[box][where] - middle) / _spread(marrow, middle)
     blur = [0.0 if axis == across else BLUR_MM / mm for axis, mm in enumerate(spacing_mm)]
-    return Conspicuity(np.where(body, np.abs(ndimage.gaussian_filter(found, (0.0, *blur))), 0), body)
+    contrast = np.where(body, np.abs(ndimage.gaussian_filter(found, (0.0, *blur))), 0)
+    return Conspicuity(contrast, spot_contrast(series, body, spacing_mm), body)
 
 
 def standing_out(
@@ -176,65 +175,6 @@ def standing_out(
     kept = where & ((contrast[best] > EDGE_SHARE * reached[best]) | ~body)
     labels, n = cc3d.connected_components(kept, connectivity=18, return_N=True)
     return [part for i in range(1, n + 1) if ((part := labels == i) & core).any()]
-
-
-def compact_spots(
-    seen: Conspicuity,
-    taken: NDArray[np.bool_],
-    spacing_mm: tuple[float, float, float],
-    *,
-    least_sd: float,
-    second_sd: float,
-    least_mm3: float,
-) -> list[tuple[tuple[slice, ...], NDArray[np.bool_]]]:
-    """Find what stands out far by itself within bodies.
-
-    Parameters
-    ----------
-    seen : Conspicuity
-        Of the whole image.
-    taken : ndarray of bool, shape of the image
-        Where there is a candidate already.
-    spacing_mm : tuple of float
-        Voxel size; slices lie along the largest.
-    least_sd : float
-        Contrast that every voxel of the core has in one series.
-    second_sd : float
-        The same in a second series, where there are several: chance and artifacts stand out in one.
-    least_mm3 : float
-        Volume of the smallest core.
-
-    Returns
-    -------
-    list of tuple
-        A box and its voxels for each.
-    """
-    if not len(seen.contrast_sd):
-        return []
-    across, voxel_mm3 = int(np.argmax(spacing_mm)), float(np.prod(spacing_mm))
-    # The outermost pixels of a body hold cortex and disc in part.
-    inner = ndimage.binary_erosion(seen.body, np.ones([1 if axis == across else 3 for axis in range(3)]))
-    order = np.sort(seen.contrast_sd, axis=0)[::-1]
-    far = inner & ~taken & (order[0] > least_sd)
-    if len(order) > 1:
-        far &= order[1] > second_sd
-    labels, n = cc3d.connected_components(far, connectivity=6, return_N=True)
-    reach = [int(np.ceil(GROWN_MM / mm)) for mm in spacing_mm]
-    found = []
-    for number, box in enumerate(ndimage.find_objects(labels, n), start=1):
-        if box is None or (labels[box] == number).sum() * voxel_mm3 < least_mm3:
-            continue
-        wide = tuple(
-            slice(max(s.start - r, 0), min(s.stop + r, size)) for s, r, size in zip(box, reach, far.shape, strict=True)
-        )
-        core = labels[wide] == number
-        contrast = seen.contrast_sd[(slice(None), *wide)]
-        medians = np.median(contrast[:, core], axis=1)
-        best = int(np.argmax(medians))
-        around = (contrast[best] > EDGE_SHARE * medians[best]) & seen.body[wide] & ~taken[wide]
-        parts, _ = cc3d.connected_components(around | core, connectivity=6, return_N=True)
-        found.append((wide, parts == np.bincount(parts[core]).argmax()))
-    return found
 
 
 def _spread(marrow: NDArray[np.floating], middle: float) -> float:

@@ -54,8 +54,8 @@ MIN_PART_MM3 = 50.0
 class LesionSettings:
     """Settings of the step.
 
-    All were chosen for few false alarms on 19 real lumbar volumes without known disease and for lesions planted into
-    them (benchmarks/planted_lesions.py).
+    All were chosen for few false alarms on 19 real lumbar volumes without known disease, for lesions planted into them
+    (benchmarks/planted_lesions.py), and on synthetic validation patients.
 
     Parameters
     ----------
@@ -63,16 +63,14 @@ class LesionSettings:
         Views of the study: 1 looks once, 2 adds the left-right mirror image.
     threshold : float
         Probability of any lesion from which a voxel belongs to a candidate.
-    seed : float
-        Probability that a candidate in a vertebral body must reach somewhere if it stands out from the patient's own
-        marrow.
     sure : float
-        Probability that a candidate must reach somewhere else, and where nothing can be compared.
+        Probability that a candidate must reach somewhere; in vertebral bodies on several series only.
     contrast_sd : float
-        What standing out means: how many standard deviations of normal marrow away from it, in at least one series;
-        see `spondyl.lesions.conspicuity`. With 0 nothing is compared, and `sure` decides everywhere.
+        Standard deviations of normal marrow from which a candidate in a body ends where its contrast does; see
+        `spondyl.lesions.conspicuity`. With 0 the network alone decides everywhere.
     spot_sd : float
-        The same for what is a candidate whatever the network says; 0 for none.
+        Contrast to the surroundings of a spot in a body, in standard deviations of what marrow has anyway, that makes
+        a candidate where the network is undecided; see `spondyl.lesions.spots`. With 0 spots are not looked for.
     min_volume_mm3 : float
         Smallest candidate.
     epidural : bool
@@ -87,19 +85,18 @@ class LesionSettings:
 
     views: int = 2
     threshold: float = 0.4
-    seed: float = 0.9
     sure: float = 0.985
     contrast_sd: float = 4.0
-    spot_sd: float = 4.5
-    min_volume_mm3: float = 150.0
+    spot_sd: float = 6.75
+    min_volume_mm3: float = 100.0
     epidural: bool = True
 
     def __post_init__(self) -> None:
-        levels = (self.threshold, self.seed, self.sure)
+        levels = (self.threshold, self.sure)
         least = (self.contrast_sd, self.spot_sd, self.min_volume_mm3)
         if self.views not in (1, 2) or not all(0 < p < 1 for p in levels) or min(least) < 0:
             msg = (
-                "lesions wants views 1 or 2, threshold, seed and sure between 0 and 1, and contrast_sd, spot_sd and "
+                "lesions wants views 1 or 2, threshold and sure between 0 and 1, and contrast_sd, spot_sd and "
                 "min_volume_mm3 of 0 or more"
             )
             raise SettingsError(msg)
@@ -107,8 +104,8 @@ class LesionSettings:
     @property
     def thresholds(self) -> Thresholds:
         """What makes a candidate."""
-        spot_sd, threshold = self.spot_sd or float("inf"), min(self.threshold, self.seed)
-        return Thresholds(threshold, self.seed, self.sure, self.contrast_sd, spot_sd, self.min_volume_mm3)
+        spot_sd, threshold = self.spot_sd or float("inf"), min(self.threshold, self.sure)
+        return Thresholds(threshold, self.sure, self.contrast_sd, spot_sd, self.min_volume_mm3)
 
 
 def find_lesions(case: Case, settings: LesionSettings, *, network: Network) -> Case:
@@ -211,8 +208,9 @@ def _with_candidates(
         methods=(
             "Lesion candidates were outlined on all suitable series together by "
             f"{network.card.described}; connected voxels above one threshold count where a higher one is reached, "
-            "those in vertebral bodies as far as they stand out from the patient's own marrow; spots in bodies that "
-            "stand out very far count whatever the network says; class probabilities are means over what it is surest "
+            "those in vertebral bodies on several series only and as far as they stand out from the patient's own "
+            "marrow; spots in bodies count that differ from their surroundings more than the patient's marrow does, "
+            "the more easily the more the network believes them; class probabilities are means over what it is surest "
             "of."
             + (
                 " Candidates of bone that are more likely malignant than not reach into the canal where T2 shows "
