@@ -105,7 +105,7 @@ def test_with_several_series_a_second_one_must_show_the_spot(bodies):
     assert len(_found(bodies, [shown, _marrow(bodies, spot=-0.7, seed=2)])) == 1
 
 
-def test_spots_taken_already_are_none(bodies):
+def test_spots_taken_already_are_none_nor_what_surrounds_them(bodies):
     taken = np.zeros(SHAPE, bool)
-    taken[:, 30:60] = True
+    taken[SPOT] = True
     assert _found(bodies, [_marrow(bodies, spot=2.0)], taken=taken) == []

@@ -58,6 +58,9 @@ SECOND_BEHIND_SD = 2.0
 """How far the contrast of a second series may lag behind the first, of several: chance and artifacts stand out in one.
 Chosen by us."""
 
+LEAST_SD = 1.0
+"""Contrast to normal marrow that a spot has at least: what is closer to it is normal marrow. Chosen by us."""
+
 CORE_MM3 = 50.0
 """Smallest volume that must stand out. Chosen by us."""
 
@@ -168,17 +171,23 @@ def find_spots(
         wide = tuple(
             slice(max(s.start - r, 0), min(s.stop + r, size)) for s, r, size in zip(box, reach, core.shape, strict=True)
         )
-        # Around a strong spot its surroundings differ from it, too.
         own = np.where(labels[wide] == number, far[wide], 0)
-        found.append((wide, _grown(seen, own > EDGE_SHARE * own.max(), taken[wide], wide)))
+        spot = _grown(seen, own > EDGE_SHARE * own.max(), taken[wide], wide)
+        if spot is not None:
+            found.append((wide, spot))
     return found
 
 
-def _grown(seen: Conspicuity, core: Mask, taken: Mask, box: tuple[slice, ...]) -> Mask:
-    """Follow a spot to where its contrast to normal marrow has fallen to half."""
+def _grown(seen: Conspicuity, core: Mask, taken: Mask, box: tuple[slice, ...]) -> Mask | None:
+    """Follow a spot to where its contrast to normal marrow has fallen to half; None where it is normal marrow itself.
+
+    Around a strong spot, found already or not, its surroundings differ from it, too.
+    """
     contrast = seen.contrast_sd[(slice(None), *box)]
     medians = np.median(contrast[:, core], axis=1)
     best = int(np.argmax(medians))
+    if medians[best] < LEAST_SD:
+        return None
     around = (contrast[best] > EDGE_SHARE * medians[best]) & seen.body[box] & ~taken
     parts = cc3d.connected_components(around | core, connectivity=6)
     grown: Mask = parts == np.bincount(parts[core]).argmax()
