@@ -5,6 +5,8 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 DEMO ?= demo
+# Two processes at once, of one thread each; a file of tests is always in one of them, so that its fixtures are made once.
+PARALLEL ?= -n 2 --dist loadfile
 # nnU-Net's U-Net (Apache-2.0), which one test takes over. Its other architectures would bring timm and torchvision.
 NNUNET := dynamic-network-architectures>=0.4
 SHELL := /bin/bash
@@ -23,7 +25,7 @@ demo: $(VENV)/.runtime
 	@$(BIN)/spondyl demo --out "$(DEMO)"
 
 test: $(VENV)/.development system-packages ohif
-	$(BIN)/python -m pytest $(PYTEST_ARGS)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest $(PARALLEL) $(PYTEST_ARGS)
 
 check: lint coverage docs
 

@@ -97,6 +97,6 @@ def test_the_standard_models_fit_a_table_with_missing_values():
     d = drawn(6, n=120)
     x = d.x.copy()
     x[::5, 1] = np.nan
-    model = SurvivalEnsemble().fit(x, d.y)
+    model = SurvivalEnsemble(n_folds=3).fit(x, d.y)
     assert len(model.weights_) == len(model.learners_) == 7
     assert np.corrcoef(model.predict(x), d.score)[0, 1] > 0.7
