@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from spondyl.core import Structure
-from spondyl.lesions.candidates import EVEN_ODDS, PARASPINAL_MM, Thresholds, find_candidates, search_region
+from spondyl.lesions.candidates import EVEN_ODDS, PARASPINAL_MM, Thresholds, by_vertebra, find_candidates, search_region
 from spondyl.lesions.conspicuity import Conspicuity
 
 SHAPE = (8, 40, 40)
@@ -136,3 +136,36 @@ def test_what_a_candidate_surrounds_in_a_slice_is_part_of_it():
 def test_nothing_is_told_twice():
     found = _find(_with((WIDE, 0.95)), seen=_seen((BRIGHT, 6.0), spots=[(BRIGHT, 9.0)]))
     assert len(found) == 1
+
+
+def _column(n):
+    """As many vertebrae, and one candidate along their right halves and what lies between."""
+    instances = np.zeros(SHAPE, np.uint16)
+    for number in range(1, n + 1):
+        instances[:, 10 * number - 9 : 10 * number - 2] = number
+    lesion = _with((np.s_[:4, 1 : 10 * n - 2, 5:25], 0.95))
+    return instances, lesion, _find(lesion)
+
+
+def test_disease_across_many_vertebrae_is_told_vertebra_by_vertebra():
+    instances, lesion, found = _column(4)
+    parts = by_vertebra(found, instances, (lesion, 0 * lesion), SPACING_MM)
+    told = np.zeros(SHAPE, int)
+    for part in parts:
+        numbers = np.unique(instances[part.box][part.where])
+        assert len(numbers[numbers > 0]) == 1
+        told[part.box][part.where] += 1
+    assert np.array_equal(told == 1, lesion > 0)
+    assert len(parts) == 4
+    assert all(part.malignant == pytest.approx(0.95) for part in parts)
+
+
+def test_what_reaches_two_vertebrae_stays_one():
+    instances, lesion, found = _column(2)
+    assert by_vertebra(found, instances, (lesion, 0 * lesion), SPACING_MM) == found
+
+
+def test_what_grazes_further_vertebrae_stays_one():
+    instances, lesion, found = _column(4)
+    instances[:, :, 6:25] = np.where(instances[:, :, 6:25] > 2, 0, instances[:, :, 6:25])
+    assert len(by_vertebra(found, instances, (lesion, 0 * lesion), SPACING_MM)) == 1

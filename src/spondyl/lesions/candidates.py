@@ -14,6 +14,8 @@ from spondyl.lesions.conspicuity import standing_out
 from spondyl.lesions.spots import find_spots
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
     from spondyl.lesions.conspicuity import Conspicuity
@@ -187,6 +189,48 @@ def find_candidates(
     return sorted(found, key=lambda c: -c.malignant)
 
 
+def by_vertebra(
+    candidates: Sequence[Candidate],
+    instances: NDArray[np.integer],
+    probabilities: tuple[NDArray[np.float32], NDArray[np.float32]],
+    spacing_mm: tuple[float, float, float],
+) -> list[Candidate]:
+    """Take candidates apart that reach across several vertebrae: disease of the marrow is told vertebra by vertebra.
+
+    Parameters
+    ----------
+    candidates : sequence of Candidate
+        From `find_candidates`.
+    instances : ndarray of int
+        Number of each vertebra, 0 elsewhere.
+    probabilities : tuple of ndarray of float32
+        Malignant and benign.
+    spacing_mm : tuple of float
+        Voxel size.
+
+    Returns
+    -------
+    list of Candidate
+        Most suspicious first. What lies in no vertebra goes with the nearest that the candidate reaches. A candidate
+        in two vertebrae stays one: infection and masses beside the spine do that.
+    """
+    voxel_mm3, parts = float(np.prod(spacing_mm)), list[Candidate]()
+    for candidate in candidates:
+        numbers = np.where(candidate.where, instances[candidate.box], 0)
+        volumes = np.bincount(numbers.ravel()) * voxel_mm3
+        reached = [n for n in range(1, len(volumes)) if volumes[n] >= REACHED_MM3]
+        if len(reached) < SEVERAL:
+            parts.append(candidate)
+            continue
+        own = np.where(np.isin(numbers, reached), numbers, 0)
+        nearest = ndimage.distance_transform_edt(
+            own == 0, sampling=spacing_mm, return_distances=False, return_indices=True
+        )
+        host = np.where(candidate.where, own[tuple(nearest)], 0)
+        parts += [_candidate(candidate.box, host == n, *probabilities, core=CORE) for n in reached]
+    return sorted(parts, key=lambda c: -c.malignant)
+
+
 def _believed(
     box: tuple[slice, ...],
     where: NDArray[np.bool_],
@@ -241,6 +285,12 @@ def _even(spot: Candidate) -> Candidate:
 def _too_small(where: NDArray[np.bool_], voxel_mm3: float, thresholds: Thresholds) -> bool:
     return bool(where.sum() * voxel_mm3 < thresholds.min_volume_mm3 or where.sum() < MIN_VOXELS)
 
+
+SEVERAL = 3
+"""Vertebrae from which on a candidate is taken apart. Chosen by us."""
+
+REACHED_MM3 = 500.0
+"""Volume in a vertebra from which a candidate reaches it: less grazes it. Chosen by us."""
 
 MIN_VOXELS = 3
 """Fewer voxels than this are noise on any grid. Chosen by us."""

@@ -20,7 +20,7 @@ from spondyl.core import (
     StepRecord,
     Structure,
 )
-from spondyl.lesions.candidates import Candidate, Thresholds, find_candidates, search_region
+from spondyl.lesions.candidates import Candidate, Thresholds, by_vertebra, find_candidates, search_region
 from spondyl.lesions.compartments import Compartment, divide
 from spondyl.lesions.conspicuity import Conspicuity, conspicuity
 from spondyl.lesions.contrast_doubt import contrast_flags
@@ -139,6 +139,8 @@ def find_lesions(case: Case, settings: LesionSettings, *, network: Network) -> C
     benign, malignant = (np.where(region, onto(found.probabilities[i], found.grid, grid), 0) for i in (1, 2))
     seen = _conspicuity(case, [onto(s, found.grid, grid) for s in series], malignant + benign)
     candidates = find_candidates(malignant, benign, region, grid.spacing_mm, settings.thresholds, seen=seen)
+    instances = case.labels["vertebrae"].array
+    candidates = by_vertebra(candidates, instances, (malignant, benign), grid.spacing_mm)
     if settings.epidural:
         candidates = with_epidural_parts(candidates, case)
     used = tuple(s.value for s in sequences)
