@@ -107,6 +107,7 @@ def test_other_candidates_stay_as_they_are(why):
     given = candidate_of(mask, grid, malignant=0.2 if why == "benign" else 0.9)
     (kept,) = with_epidural_parts([given], case)
     assert kept.box == given.box
+    assert not kept.grown
     np.testing.assert_array_equal(kept.where, given.where)
 
 

@@ -194,3 +194,22 @@ def test_without_a_series_that_the_network_knows_nothing_is_sought_and_it_is_sai
 def test_settings_out_of_range_are_refused(change):
     with pytest.raises(SettingsError, match="lesions wants"):
         LesionSettings(**change)
+
+
+def test_a_lesion_that_left_its_vertebra_for_the_canal_still_is_one_of_bone():
+    case = _case(images=(Sequence.T1, Sequence.T2, Sequence.STIR))
+    structures = case.labels["structures"].array.copy()
+    structures[(np.abs(_places() - (0, 24, 15)) <= (5, 3, 60)).all(-1)] = Structure.CORD
+    t2 = np.select([structures == Structure.CANAL, structures == Structure.CORD], [900.0, 400.0], 300.0)
+    mass = (structures == Structure.CANAL) & (np.abs(_places()[..., 2] - 15) < 12)
+    t2[mass] = 380.0
+    t2 += np.random.default_rng(1).normal(0, 10, t2.shape)
+    images = {**case.images, Sequence.T2: Image(t2, GRID, Sequence.T2)}
+    case = case.with_(images=images, labels={**case.labels, "structures": LabelMap(structures, GRID)})
+    spots = {((0.0, 8.0, 15.0), 6): (0.95, 0.02)}
+    (lesion,) = _found(spots, case=case).lesions
+    (alone,) = _found(spots, case=case, settings=replace(SETTINGS, epidural=False)).lesions
+    assert lesion.compartment == alone.compartment == "bone"
+    assert lesion.volume_mm3 > 3 * alone.volume_mm3
+    (epidural,) = (m for m in lesion.measurements if m.name == "epidural_volume")
+    assert epidural.value > 0.7 * float(mass.sum()) * GRID.voxel_volume_mm3

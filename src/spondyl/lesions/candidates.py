@@ -40,6 +40,8 @@ class Candidate(NamedTuple):
         Mean probabilities over the core, the voxels of which the network is surest.
     peak : float
         Highest probability of any lesion.
+    grown : bool
+        Whether it reaches from bone into the canal by what an image shows there, so that most of it may lie outside.
     """
 
     box: tuple[slice, ...]
@@ -47,6 +49,7 @@ class Candidate(NamedTuple):
     malignant: float
     benign: float
     peak: float
+    grown: bool = False
 
     @property
     def probabilities(self) -> dict[str, float]:

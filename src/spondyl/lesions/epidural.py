@@ -249,10 +249,10 @@ def with_epidural_parts(candidates: Listed[Candidate], case: Case) -> list[Candi
         part = epidural_part(t2, what, reorient(whole, grid.orientation, ORDER), spacing)
         taken = reorient(part, ORDER, grid.orientation) & free
         free &= ~taken
-        found.append(_joined(candidate, whole | taken))
+        found.append(_joined(candidate, whole | taken) if taken.any() else candidate)
     return found
 
 
 def _joined(candidate: Candidate, where: Mask) -> Candidate:
     box = ndimage.find_objects(where.astype(np.uint8))[0]
-    return candidate._replace(box=box, where=where[box])
+    return candidate._replace(box=box, where=where[box], grown=True)

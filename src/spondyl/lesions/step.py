@@ -289,8 +289,9 @@ def _parts(
     inner = tuple(slice(c.start - b.start, c.stop - b.start) for c, b in zip(candidate.box, box, strict=True))
     where[inner] = candidate.where
     parts = divide(where, structures.array[box], structures.grid.spacing_mm)
+    compartment = Compartment.BONE if candidate.grown else parts.compartment
     measured = []
-    if parts.compartment is Compartment.BONE:
+    if compartment is Compartment.BONE:
         for name, volume in (("epidural_volume", parts.canal_mm3), ("paraspinal_volume", parts.paraspinal_mm3)):
             if volume >= MIN_PART_MM3:
                 measured.append(Measurement(name, volume, "mm3", method="voxels of the candidate outside bone"))
@@ -299,7 +300,7 @@ def _parts(
         measured.append(
             Measurement("vertebrae_involved", float(crossed), "1", method="vertebrae the candidate touches")
         )
-    return parts.compartment, tuple(measured)
+    return compartment, tuple(measured)
 
 
 WALL_VOXELS = 10
