@@ -9,9 +9,7 @@ from __future__ import annotations
 
 import argparse
 import platform
-import sys
 import time
-from pathlib import Path
 
 import numpy as np
 
@@ -33,9 +31,7 @@ from spondyl.phantom.kinds import LesionKind
 from spondyl.phantom.lesion_plan import PlannedLesion
 from spondyl.phantom.patient import PatientSettings, labels_on, simulate_patient
 from spondyl.phantom.placement import cut
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
-from true_case import true_case
+from spondyl.pipeline.truth import true_case
 
 LEVELS = ("T8", "T6", "T10", "C6")
 AXES = {"axial": ((0, 0, 1.0), (0, 1.0, 0), (1.0, 0, 0)), "sagittal": ((0, 0, 1.0), (0, 1.0, 0), (1.0, 0, 0))}

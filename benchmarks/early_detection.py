@@ -10,9 +10,7 @@ from __future__ import annotations
 
 import argparse
 import platform
-import sys
 import time
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -35,15 +33,13 @@ from spondyl.phantom.person import sample_person
 from spondyl.phantom.protocol import LUMBAR_SEQUENCES
 from spondyl.phantom.schedule import DAYS_PER_MONTH, PlannedVisit, ScheduleSettings
 from spondyl.phantom.surveillance import OVERT, SUBTHRESHOLD, SurveillanceSettings, simulate_surveillance
+from spondyl.pipeline.truth import true_case
 from spondyl.risk.competing import CompetingRisks
 from spondyl.risk.early import EarlyDisease
 from spondyl.risk.ensemble import SurvivalEnsemble, standard_learners
 from spondyl.risk.intervals import time_intervals
 from spondyl.risk.marrow import body_places, body_signals, moved_places
 from spondyl.risk.outcome import follow_up, step
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
-from true_case import true_case
 
 SPECIFICITY = 0.9
 """At which sensitivities are compared."""

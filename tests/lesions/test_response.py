@@ -16,7 +16,7 @@ from spondyl.lesions.response import compare
 from spondyl.phantom.course import Fate, LesionCourse, simulate_course
 from spondyl.phantom.kinds import LesionKind
 from spondyl.phantom.patient import PatientSettings
-from true_case import true_case
+from spondyl.pipeline.truth import true_case
 
 SETTINGS = ResponseSettings()
 

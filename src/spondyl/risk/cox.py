@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
 from spondyl.core import InputError
-from spondyl.risk.outcome import checked, cumulative_hazard, step
+from spondyl.risk.outcome import checked, cumulative_hazard
+from spondyl.risk.proportional import ProportionalHazards
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -176,7 +176,7 @@ def maximize(x: Floats, sets: RiskSets, ridge: Floats, start: Floats | None = No
     raise InputError(msg)
 
 
-class PenalizedCox(BaseEstimator):
+class PenalizedCox(ProportionalHazards):
     """Cox's proportional hazards with a ridge penalty, given or chosen by cross-validation.
 
     Parameters
@@ -286,24 +286,6 @@ class PenalizedCox(BaseEstimator):
         """
         check_is_fitted(self, "coefficients_")
         return (np.asarray(X, dtype=np.float64) - self.mean_) @ self.coefficients_
-
-    def predict_survival(self, X: ArrayLike, times: ArrayLike) -> Floats:  # noqa: N803
-        """Give the probability of being free of the event.
-
-        Parameters
-        ----------
-        X : array_like of float, shape (m, p)
-            Features.
-        times : array_like of float, shape (n_times,)
-            Times.
-
-        Returns
-        -------
-        ndarray of float, shape (m, n_times)
-            From 0 to 1, falling in time.
-        """
-        hazard = step(self.times_, self.hazard_, times)
-        return np.exp(-np.exp(np.clip(self.predict(X), -50, 50))[:, None] * hazard)
 
 
 def _narrow(z: Floats) -> tuple[Floats, Floats]:

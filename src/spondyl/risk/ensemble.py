@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from scipy.optimize import minimize
 from scipy.special import expit
-from sklearn.base import BaseEstimator, clone
+from sklearn.base import clone
 from sklearn.pipeline import make_pipeline
 from sklearn.utils.validation import check_is_fitted
 
@@ -22,7 +22,8 @@ from spondyl.risk.cox import PenalizedCox, RiskSets, maximize
 from spondyl.risk.design import Design
 from spondyl.risk.forest import SurvivalForest
 from spondyl.risk.neural import NeuralHazards
-from spondyl.risk.outcome import LEAST_EVENTS, checked, cumulative_hazard, step
+from spondyl.risk.outcome import LEAST_EVENTS, checked, cumulative_hazard
+from spondyl.risk.proportional import HIGHEST_LOG_RISK, ProportionalHazards
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -40,9 +41,6 @@ MOST_PAIRS = 60_000
 
 SLOPE_PENALTY = 1e-3
 """Penalty per event of the squared slope of a standardized score. Chosen by us; it only keeps the slope finite."""
-
-HIGHEST_SCORE = 50.0
-"""Log relative risk at which scores are held, so that nothing overflows."""
 
 
 def standard_learners(random_state: int = 0) -> list[tuple[str, Any]]:
@@ -69,7 +67,7 @@ def standard_learners(random_state: int = 0) -> list[tuple[str, Any]]:
     ]
 
 
-class SurvivalEnsemble(BaseEstimator):
+class SurvivalEnsemble(ProportionalHazards):
     """Survival models weighed by their predictions out of fold.
 
     Parameters
@@ -158,7 +156,7 @@ class SurvivalEnsemble(BaseEstimator):
         z = (scores - self.center_) / self.scale_
         self.weights_ = _weigh(z, time, event, shrink=self.shrink, seed=self.random_state)
         self.evidence_ = np.array([_slope(column, RiskSets(time, event))[1] for column in z.T])
-        self.out_of_fold_ = np.clip(z @ self.weights_, -HIGHEST_SCORE, HIGHEST_SCORE)
+        self.out_of_fold_ = np.clip(z @ self.weights_, -HIGHEST_LOG_RISK, HIGHEST_LOG_RISK)
         self.times_, self.hazard_ = cumulative_hazard(time, event, np.exp(self.out_of_fold_))
         return self
 
@@ -181,43 +179,7 @@ class SurvivalEnsemble(BaseEstimator):
         for number, (_, learner) in enumerate(self.learners_):
             if self.weights_[number] > 0:
                 score += self.weights_[number] * (learner.predict(x) - self.center_[number]) / self.scale_[number]
-        return np.clip(score, -HIGHEST_SCORE, HIGHEST_SCORE)
-
-    def predict_survival(self, X: ArrayLike, times: ArrayLike) -> Floats:  # noqa: N803
-        """Give the probability of being free of the event.
-
-        Parameters
-        ----------
-        X : array_like of float, shape (m, p)
-            Features.
-        times : array_like of float, shape (n_times,)
-            Times.
-
-        Returns
-        -------
-        ndarray of float, shape (m, n_times)
-            From 0 to 1, falling in time.
-        """
-        return self.survival_of(self.predict(X), times)
-
-    def survival_of(self, score: ArrayLike, times: ArrayLike) -> Floats:
-        """Give the probability of being free of the event to patients whose log relative risk is known.
-
-        Parameters
-        ----------
-        score : array_like of float, shape (m,)
-            As `predict` and `out_of_fold_` give it.
-        times : array_like of float, shape (n_times,)
-            Times.
-
-        Returns
-        -------
-        ndarray of float, shape (m, n_times)
-            From 0 to 1, falling in time.
-        """
-        check_is_fitted(self, "weights_")
-        hazard = step(self.times_, self.hazard_, times)
-        return np.exp(-np.exp(np.asarray(score, dtype=np.float64))[:, None] * hazard)
+        return np.clip(score, -HIGHEST_LOG_RISK, HIGHEST_LOG_RISK)
 
 
 def deal(event: NDArray[np.bool_], n_folds: int, *, groups: ArrayLike | None = None, seed: int = 0) -> Rows:

@@ -5,13 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from sklearn.base import BaseEstimator, clone
+from sklearn.base import clone
 from sklearn.utils.validation import check_is_fitted
 
 from spondyl.core import InputError
 from spondyl.risk.cox import PenalizedCox
 from spondyl.risk.ensemble import SurvivalEnsemble
-from spondyl.risk.outcome import checked, cumulative_hazard, step
+from spondyl.risk.outcome import checked, cumulative_hazard
+from spondyl.risk.proportional import ProportionalHazards
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
 
 
-class LateFusion(BaseEstimator):
+class LateFusion(ProportionalHazards):
     """A survival model for each modality, joined by a ridge-penalized Cox model.
 
     Parameters
@@ -116,24 +117,6 @@ class LateFusion(BaseEstimator):
             if there.any():
                 scores[there, number] = self.models_[name].predict(x[there][:, list(columns)]) - self.centers_[name]
         return self.joint_.predict(self._terms(x, scores))
-
-    def predict_survival(self, X: ArrayLike, times: ArrayLike) -> Floats:  # noqa: N803
-        """Give the probability of being free of the event.
-
-        Parameters
-        ----------
-        X : array_like of float, shape (m, p)
-            Features; all of a modality may be NaN.
-        times : array_like of float, shape (n_times,)
-            Times.
-
-        Returns
-        -------
-        ndarray of float, shape (m, n_times)
-            From 0 to 1, falling in time.
-        """
-        hazard = step(self.times_, self.hazard_, times)
-        return np.exp(-np.exp(self.predict(X))[:, None] * hazard)
 
 
 def _there(x: Floats, columns: Sequence[int]) -> NDArray[np.bool_]:
