@@ -59,7 +59,7 @@ class Target:
         self.talk([request(), command(), unit(content[:60000], 2)])
 
     def talk(self, parts):
-        with socket.create_connection(("127.0.0.1", self.port), timeout=10) as client:
+        with socket.create_connection(("127.0.0.1", self.port), timeout=120) as client:
             client.settimeout(5)
             try:
                 for part in parts:

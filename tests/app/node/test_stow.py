@@ -9,7 +9,7 @@ import uvicorn
 from dicomweb_client.api import DICOMwebClient
 from starlette.testclient import TestClient
 
-from node_fakes import PLANTED, free_port, wait_for, write_study
+from node_fakes import NEVER_QUIET_S, PLANTED, free_port, wait_for, write_study
 from spondyl.app.catalog import StudyState
 from spondyl.app.node.service import NodeService
 from spondyl.app.serve import application_of
@@ -22,7 +22,7 @@ STOW = {**SHOWN, "Content-Type": 'multipart/related; type="application/dicom"; b
 
 @pytest.fixture
 def service(tmp_path):
-    settings = ServeSettings(data=tmp_path / "data", dicom_port=0, quiet_s=60, min_free_mib=0, token=TOKEN)
+    settings = ServeSettings(data=tmp_path / "data", dicom_port=0, quiet_s=NEVER_QUIET_S, min_free_mib=0, token=TOKEN)
     made = NodeService(settings)
     made.start()
     yield made

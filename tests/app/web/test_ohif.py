@@ -286,19 +286,24 @@ def _shown(page):
 STILL = 4
 """Looks, a second apart, that must show the same: OHIF draws picture, overlay and letters one after the other."""
 
+LOOKS = 240
+"""Looks until what is seen is taken for the last word; a busy machine may stand still before OHIF is done."""
 
-def _settled(page):
-    """The picture and the words around it once both have stood still and two letters tell the sides."""
-    looks = []
-    for _ in range(120):
+
+def _settled(page, as_wanted):
+    """The picture and the words around it once both have stood still as wanted, or as they are after minutes."""
+    looks, seen = [], None
+    for _ in range(LOOKS):
         page.wait_for_timeout(1000)
         shown = _shown(page) if page.locator("[data-cy=viewport-pane] canvas").count() else None
         looks = [*looks, shown][-STILL:]
         if len(looks) == STILL and all(x is not None and np.array_equal(x, shown) for x in looks):
             words = page.inner_text("[data-cy=viewport-grid]")
             if sum(w in DIRECTIONS for w in words.split()) == 2:
-                return shown, words
-    pytest.fail("OHIF drew no overlay, or no letters at its sides")
+                seen = shown, words
+                if as_wanted(*shown, words):
+                    return seen
+    return seen or pytest.fail("OHIF drew no overlay, or no letters at its sides")
 
 
 DIRECTIONS = {
@@ -313,6 +318,7 @@ DIRECTIONS = {
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1200)
 @pytest.mark.parametrize("plane", list(PLANES))
 def test_ohif_shows_the_lesion_over_its_series_and_on_its_side(stand, plane):
     opened, address, studies = stand
@@ -324,16 +330,25 @@ def test_ohif_shows_the_lesion_over_its_series_and_on_its_side(stand, plane):
         "request", lambda r: None if r.url.startswith(("http://127.0.0.1", "data:", "blob:")) else outside.append(r)
     )
     page.goto(f"{address}/studies/{key}/ohif")
-    (colored, bright, size), words = _settled(page)
+    offset = np.subtract(center, source_grid(plane, SHAPE).ijk_to_lps((np.array(SHAPE) - 1) / 2))
+
+    def sides(colored, size, words):
+        """Where the overlay is in the picture, and where the letters above and at its left say the lesion is."""
+        above, at_left = (DIRECTIONS[w] for w in words.split() if w in DIRECTIONS)
+        return tuple(np.sign(colored - size / 2)), (-np.sign(offset @ at_left), -np.sign(offset @ above))
+
+    def as_wanted(colored, bright, size, words):
+        there, told = sides(colored, size, words)
+        return np.abs(colored - bright).max() < 30 and there == told and f"T2 {plane}" in words
+
+    (colored, bright, size), words = _settled(page, as_wanted)
     assert f"T2 {plane}" in words
     # The overlay lies on the bright block that was outlined, which the edge of the view may cut.
     assert np.abs(colored - bright).max() < 30, (colored, bright)
     # And that is the side where the lesion is, as the letters above and at the left of the picture say; OHIF may turn
     # the picture by a quarter, depending on what it has loaded first.
-    offset = np.subtract(center, source_grid(plane, SHAPE).ijk_to_lps((np.array(SHAPE) - 1) / 2))
-    above, at_left = (DIRECTIONS[w] for w in words.split() if w in DIRECTIONS)
-    across, down = np.sign(colored - size / 2)
-    assert (across, down) == (-np.sign(offset @ at_left), -np.sign(offset @ above)), words
+    there, told = sides(colored, size, words)
+    assert there == told, words
     if plane == "sagittal":
         assert offset[0] < 0
         assert re.search(rf"I:\s*{SLICES.start + 1}\b", words)
