@@ -315,8 +315,9 @@ def latency(args: argparse.Namespace, folder: Path) -> dict:
     def median(values) -> float:
         return round(statistics.median(values), 2)
 
-    models = ("harmonize", "localize", "lesions", "classify")
+    models = ("localize", "lesions", "classify", "explain")
     whole = [r["returned_at"] - r["last_instance_at"] for r in warm]
+    begun = [r["analyzed_at"] - r["analysis_s"] for r in warm]
     inside = [sum(r["timings_s"].get(part, 0.0) for part in models) for r in warm]
     return {
         "study": f"{warm[0]['instances']} instances",
@@ -327,6 +328,10 @@ def latency(args: argparse.Namespace, folder: Path) -> dict:
         "quiet_s_included": args.quiet_s,
         "steps_with_networks_s": median(inside),
         "outside_s": median([w - i - args.quiet_s for w, i in zip(whole, inside, strict=True)]),
+        "of_it_until_begun_s": median(
+            [b - r["last_instance_at"] - args.quiet_s for b, r in zip(begun, warm, strict=True)]
+        ),
+        "of_it_after_analysis_s": median([r["returned_at"] - r["analyzed_at"] for r in warm]),
         "worker_cpu_s": median([r["cpu_s"] for r in warm]),
         "parts_s": {part: median([r["timings_s"].get(part, 0.0) for r in warm]) for part in warm[0]["timings_s"]},
     }

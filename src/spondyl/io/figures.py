@@ -191,8 +191,13 @@ class Outline:
     kind: str
     lines_mm: tuple[NDArray[np.float64], ...]
 
-    def svg(self, _: float) -> Markup:
+    def svg(self, unit_mm: float) -> Markup:  # noqa: ARG002 - as of a label
         """Give the line.
+
+        Parameters
+        ----------
+        unit_mm : float
+            One screen pixel in mm of the patient; a line is as wide everywhere.
 
         Returns
         -------
