@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from spondyl.core.at_once import at_most, at_once
+from spondyl.core.at_once import Beside, at_most, at_once
 
 
 def test_results_come_in_the_order_of_what_was_given():
@@ -66,3 +66,40 @@ def test_an_error_is_raised_after_what_had_begun_has_ended():
 
 def test_nothing_gives_nothing():
     assert at_once(abs, []) == []
+
+
+def test_what_is_begun_beside_runs_meanwhile_and_is_given_when_asked_for():
+    met = threading.Barrier(2, timeout=5)
+    with at_most(2), Beside() as beside:
+        beside.begin("early", lambda: (met.wait(), at_once(lambda _: threading.get_ident(), range(2))))
+        assert "early" in beside
+        met.wait()
+        (_, threads) = beside.result("early")
+    assert len(set(threads)) == 1  # it has a thread of its own and no more
+    assert threads[0] != threading.get_ident()
+
+
+def test_with_one_thread_it_waits_until_it_is_asked_for():
+    done = []
+    with at_most(1), Beside() as beside:
+        beside.begin("early", done.append, 1)
+        assert done == []
+        beside.result("early")
+    assert done == [1]
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_its_error_is_raised_where_it_is_asked_for(threads):
+    def fails() -> None:
+        raise ValueError("early")
+
+    with at_most(threads), Beside() as beside:
+        beside.begin("early", fails)
+        with pytest.raises(ValueError, match="early"):
+            beside.result("early")
+        assert "early" not in beside
+
+
+def test_what_nobody_asks_for_is_never_done_with_one_thread():
+    with at_most(1), Beside() as beside:
+        beside.begin("never", pytest.fail, "asked for by nobody")

@@ -7,7 +7,7 @@ from spondyl.core import Case, InputError, ModelError, NoSpineError, QualityFlag
 from spondyl.pipeline.methods import methods_paragraph
 from spondyl.pipeline.run import run, run_table
 from spondyl.pipeline.settings import Settings
-from spondyl.pipeline.steps import STEPS, StepEntry
+from spondyl.pipeline.steps import STEPS, Ahead, StepEntry
 
 
 def _marked(case, settings, **_):
@@ -78,6 +78,54 @@ def test_progress_is_told_before_each_step():
     steps = [StepEntry("a", _marked), StepEntry("b", _marked)]
     run(analyzed_case(), Settings(), {}, lambda *what: told.append(what), steps=steps)
     assert told == [("a", 1, 2), ("b", 2, 2)]
+
+
+def _begun(case, settings, **networks):
+    return len(case.quality), sorted(networks)
+
+
+def _goes_on(case, settings, *, network, ahead=None):
+    return case.flagged(QualityFlag("ahead", f"{ahead} {network}"))
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_what_begins_ahead_sees_the_record_after_its_step_and_goes_to_its_own(threads):
+    steps = [
+        StepEntry("a", _marked),
+        StepEntry("b", _marked),
+        StepEntry("c", _goes_on, {"network": "spine"}, ahead=Ahead("a", _begun)),
+    ]
+    before = len(analyzed_case().quality)
+    after = run(analyzed_case(), Settings(threads=threads), {"spine": "net"}, steps=steps)
+    assert after.quality[-1].message == f"({before + 1}, ['network']) net"
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_a_failure_ahead_counts_as_one_of_its_step(threads):
+    steps = [
+        StepEntry("a", _marked),
+        StepEntry("b", _goes_on, {"network": "n"}, optional=True, ahead=Ahead("a", _failing(ModelError("damaged")))),
+    ]
+    after = run(analyzed_case(), Settings(threads=threads), {"n": "net"}, steps=steps)
+    assert [flag.code for flag in after.quality[-2:]] == ["seen", "b_failed"]
+
+
+def test_each_step_that_is_done_can_be_watched():
+    seen = []
+    steps = [StepEntry("a", _marked), StepEntry("b", _marked)]
+    run(
+        analyzed_case(),
+        Settings(),
+        {},
+        steps=steps,
+        watch=lambda name, case: seen.append((name, [f.code for f in case.quality].count("seen"))),
+    )
+    assert seen == [("a", 1), ("b", 2)]
+
+
+def test_nothing_begins_ahead_of_a_step_that_comes_later():
+    for entry in STEPS:
+        assert entry.ahead is None or [s.name for s in STEPS].index(entry.ahead.after) < STEPS.index(entry)
 
 
 def test_the_road_has_two_steps_that_must_succeed_and_seven_that_may_fail():

@@ -7,13 +7,14 @@ The order of results is the order of what was given, so threads change no result
 from __future__ import annotations
 
 import os
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
+    from types import TracebackType
 
 Given = TypeVar("Given")
 Made = TypeVar("Made")
@@ -64,13 +65,80 @@ def at_once(function: Callable[[Given], Made], things: Iterable[Given]) -> list[
     [1, 2, 3]
     """
     given = list(things)
-    threads = min(_most.get() or _processors(), len(given))
+    threads = min(_allowed(), len(given))
     if threads <= 1:
         return [function(one) for one in given]
     with ThreadPoolExecutor(threads) as pool:
         return list(pool.map(function, given))
 
 
-def _processors() -> int:
-    """Processors that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+class Beside:
+    """Work that is begun early, beside other work, and asked for when it is needed.
+
+    It runs on one thread of its own, one thing after another in the order in which they were begun. Where one thread is
+    allowed in all, it waits until it is asked for.
+
+    Examples
+    --------
+    >>> with Beside() as beside:
+    ...     beside.begin("sum", sum, [1, 2, 3])
+    ...     beside.result("sum")
+    6
+    """
+
+    def __init__(self) -> None:
+        self._pool = ThreadPoolExecutor(1) if _allowed() > 1 else None
+        self._begun: dict[str, Future[Any] | Callable[[], Any]] = {}
+
+    def __enter__(self) -> Beside:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._pool is not None:
+            self._pool.shutdown(cancel_futures=True)
+
+    def begin(self, name: str, function: Callable[..., Any], *arguments: Any) -> None:
+        """Begin something.
+
+        Parameters
+        ----------
+        name : str
+            By which it is asked for.
+        function : callable
+            What is done.
+        *arguments : object
+            Of the function.
+        """
+
+        def alone() -> Any:
+            with at_most(1):  # the other processors have work of their own
+                return function(*arguments)
+
+        self._begun[name] = alone if self._pool is None else self._pool.submit(alone)
+
+    def __contains__(self, name: object) -> bool:
+        """Say whether something was begun and not asked for yet."""
+        return name in self._begun
+
+    def result(self, name: str) -> Any:
+        """Give what came of it, once it is done.
+
+        Parameters
+        ----------
+        name : str
+            As it was begun.
+
+        Returns
+        -------
+        object
+            What the function gave; its error is raised here.
+        """
+        begun = self._begun.pop(name)
+        return begun.result() if isinstance(begun, Future) else begun()
+
+
+def _allowed() -> int:
+    """Threads that may run at once."""
+    return _most.get() or (len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)

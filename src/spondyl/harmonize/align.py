@@ -121,7 +121,7 @@ class Aligned(NamedTuple):
     factor: Volume | None = None
 
 
-def align(case: Case, settings: AlignSettings) -> Case:
+def align(case: Case, settings: AlignSettings, *, ahead: Mapping[Sequence, Look] | None = None) -> Case:
     """Bring the images of a study to one scale and measure its lesions on it.
 
     Parameters
@@ -130,6 +130,8 @@ def align(case: Case, settings: AlignSettings) -> Case:
         With a reference, the label map ``"structures"``, and lesions where some were found.
     settings : AlignSettings
         How.
+    ahead : mapping of Sequence to Look, optional
+        From `looks_of`, of the same images.
 
     Returns
     -------
@@ -144,7 +146,7 @@ def align(case: Case, settings: AlignSettings) -> Case:
         text = "The spine was not outlined, so the images could not be brought to one scale."
         record = StepRecord("align", __version__, asdict(settings), methods=text)
         return case.with_(history=(*case.history, record)).flagged(QualityFlag("not_aligned", text))
-    even = even_images(case, correct_bias=settings.correct_bias)
+    even = even_images(case, correct_bias=settings.correct_bias, looks=ahead)
     aligned, flags = scaled_images(case, even, settings.scale)
     maps = {f"{MAP_PREFIX}{s.value}": Image(np.nan_to_num(a.values), even.views.grid, s) for s, a in aligned.items()}
     case = case.with_(
@@ -166,7 +168,7 @@ def _outlined(case: Case) -> bool:
     return structures is not None and bool(structures.array.any())
 
 
-def even_images(case: Case, *, correct_bias: bool = True) -> Even:
+def even_images(case: Case, *, correct_bias: bool = True, looks: Mapping[Sequence, Look] | None = None) -> Even:
     """Bring images to one grid and take noise floor and brightness of the receive coil out of them.
 
     Parameters
@@ -175,6 +177,8 @@ def even_images(case: Case, *, correct_bias: bool = True) -> Even:
         With the label map ``"structures"``; lesions, where some were found, are left out of normal marrow.
     correct_bias : bool, optional
         Whether noise floor and coil are looked at.
+    looks : mapping of Sequence to Look, optional
+        From `looks_of`, of the same images.
 
     Returns
     -------
@@ -192,7 +196,7 @@ def even_images(case: Case, *, correct_bias: bool = True) -> Even:
     if not correct_bias:
         views = Views(grid, {s: _on_grid(image, grid) for s, image in case.images.items()}, suppressed)
         return Even(views, reference_tissues(structures, views))
-    looks = dict(zip(case.images, at_once(lambda image: _look(image, grid), case.images.values()), strict=True))
+    looks = looks or _looks(case)
     arrays = {s: look.array for s, look in looks.items()}
     fields = {s: look.field for s, look in looks.items() if look.field is not None}
     first = Views(grid, _divided(arrays, fields), suppressed)
@@ -204,22 +208,56 @@ def even_images(case: Case, *, correct_bias: bool = True) -> Even:
     return Even(views, reference_tissues(structures, views), fields, noise)
 
 
-class _Look(NamedTuple):
-    """One image on the reference grid without its noise floor, and what N4 says of its coil."""
+class Look(NamedTuple):
+    """One image on the reference grid without its noise floor, and what N4 says of its coil.
+
+    Parameters
+    ----------
+    array : ndarray of float32
+        Signal; NaN outside the field of view.
+    field : ndarray of float32 or None
+        By what it is to be divided; None where it is left as it is.
+    noise : float
+        Median standard deviation of the noise in tissue, in the unit of the image as acquired.
+    """
 
     array: Volume
     field: Volume | None = None
     noise: float = 0.0
 
 
-def _look(image: Image, grid: Grid) -> _Look:
+def looks_of(case: Case, settings: AlignSettings) -> dict[Sequence, Look]:
+    """Do what of the step needs no lesions, and takes the longest.
+
+    Parameters
+    ----------
+    case : Case
+        With the label map ``"structures"``.
+    settings : AlignSettings
+        How.
+
+    Returns
+    -------
+    dict of Sequence to Look
+        Empty where nothing of it is wanted.
+    """
+    wanted = settings.scale != Scale.NONE and settings.correct_bias and _outlined(case)
+    return _looks(case) if wanted else {}
+
+
+def _looks(case: Case) -> dict[Sequence, Look]:
+    grid = case.labels["structures"].grid
+    return dict(zip(case.images, at_once(lambda image: _look(image, grid), case.images.values()), strict=True))
+
+
+def _look(image: Image, grid: Grid) -> Look:
     if image.sequence in WITH_A_UNIT:
-        return _Look(_on_grid(image, grid))
+        return Look(_on_grid(image, grid))
     tissue = foreground(image.array, image.grid.spacing_mm)
     array, noise = without_noise_floor(image.array, image.grid.spacing_mm, tissue)
     seen = _on_grid(replace(image, array=array), grid)
     there = tissue if image.grid.same_space(grid) else resample(tissue, image.grid, grid, order=0) & np.isfinite(seen)
-    return _Look(seen, bias_field(np.nan_to_num(seen), grid.spacing_mm, there), noise)
+    return Look(seen, bias_field(np.nan_to_num(seen), grid.spacing_mm, there), noise)
 
 
 def _divided(arrays: Mapping[Sequence, Volume], fields: Mapping[Sequence, Volume]) -> dict[Sequence, Volume]:

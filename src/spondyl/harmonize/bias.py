@@ -21,6 +21,10 @@ if TYPE_CHECKING:
 
     from spondyl.core import Grid
 
+# The sums of N4's splines change with the number of threads, so that two machines would differ in the third digit; and
+# its grid is so small that threads only wait for each other. Only a setting for the whole process reaches its parts.
+sitk.ProcessObject.SetGlobalDefaultNumberOfThreads(1)
+
 SMOOTHING_MM = 2.0
 """Standard deviation of the smoothing in plane before tissue is told from air; noise then no longer decides."""
 
@@ -145,7 +149,7 @@ def bias_field(array: NDArray, spacing_mm: tuple[float, float, float], mask: NDA
         return np.ones(array.shape, np.float32)
     size_mm = [n * s * k for n, s, k in zip(small.shape, spacing_mm, steps, strict=True)]
     n4 = sitk.N4BiasFieldCorrectionImageFilter()
-    n4.SetNumberOfThreads(1)  # the grid is so small that threads only wait for each other
+    n4.SetNumberOfThreads(1)
     n4.SetMaximumNumberOfIterations(ITERATIONS)
     # Splines of order 3 need 4 control points a dimension; levels double their number.
     coarse = [4 + round(length / CONTROL_MM / 2 ** (len(ITERATIONS) - 1)) for length in reversed(size_mm)]

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from spondyl.core import Grid, Lesion
     from spondyl.models.classify import Classifier, Opinions
     from spondyl.models.crops import Site
+    from spondyl.models.study import Study
 
 NEAR_LESION_MM = 12.0
 """Class activation is told this far around a lesion. Chosen by us: farther away it explains something else."""
@@ -75,7 +76,13 @@ class Asked(NamedTuple):
 
 
 def classify_findings(
-    case: Case, settings: ClassifySettings, *, context: Classifier, resnet: Classifier, densenet: Classifier
+    case: Case,
+    settings: ClassifySettings,
+    *,
+    context: Classifier,
+    resnet: Classifier,
+    densenet: Classifier,
+    ahead: Study | None = None,
 ) -> Case:
     """Give every vertebra and lesion of a case its class.
 
@@ -87,6 +94,8 @@ def classify_findings(
         How.
     context, resnet, densenet : Classifier
         Networks that were trained and calibrated together; the card of the first tells the prediction sets.
+    ahead : Study, optional
+        From `study_to_classify`, of the same images.
 
     Returns
     -------
@@ -96,7 +105,7 @@ def classify_findings(
         for malignancy.
     """
     networks = (context, resnet, densenet)
-    study = study_of(case, context.card) if "structures" in case.labels else None
+    study = ahead or (study_of(case, context.card) if "structures" in case.labels else None)
     if study is None:
         return _recorded(case.flagged(NOT_JUDGED), settings, networks)
     asked = sites_of(case, study.grid)
@@ -110,6 +119,28 @@ def classify_findings(
     lesions = [_weighed(x, replace(x, **fields), settings) for x, fields in zip(case.lesions, said[n:], strict=True)]
     case = case.with_(vertebrae=vertebrae, maps={**case.maps, **saliency})
     return _recorded(_in_order(case, lesions), settings, networks)
+
+
+def study_to_classify(case: Case, _: ClassifySettings, *, context: Classifier, **_others: Classifier) -> Study | None:
+    """Cut out what the classifiers will look at.
+
+    Parameters
+    ----------
+    case : Case
+        Localized.
+    _ : ClassifySettings
+        Settings of the step.
+    context : Classifier
+        Whose card tells the spacing.
+    **_others : Classifier
+        The other networks of the step.
+
+    Returns
+    -------
+    Study or None
+        None where there is nothing to look at.
+    """
+    return study_of(case, context.card) if "structures" in case.labels else None
 
 
 def _fields(

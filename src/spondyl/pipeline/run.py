@@ -19,7 +19,7 @@ from spondyl.core import (
     SpondylError,
     StepRecord,
 )
-from spondyl.core.at_once import at_most
+from spondyl.core.at_once import Beside, at_most
 from spondyl.pipeline.settings import settings_table
 from spondyl.pipeline.steps import STEPS
 
@@ -44,6 +44,7 @@ def run(
     progress: Progress | None = None,
     *,
     steps: Sequence[StepEntry] = STEPS,
+    watch: Callable[[str, Case], None] | None = None,
 ) -> Case:
     """Analyze one case.
 
@@ -59,6 +60,8 @@ def run(
         Told the name, number and count before each step.
     steps : sequence of StepEntry, optional
         The road; the table of this package unless given.
+    watch : callable, optional
+        Told the name of each step that is done, and the record after it.
 
     Returns
     -------
@@ -76,19 +79,23 @@ def run(
         msg = "an analysis needs at least one image, got none; give a study with MR images of the spine"
         raise InputError(msg)
     bound = [entry.bound(settings, networks) for entry in steps]
-    with at_most(settings.threads):
+    with at_most(settings.threads), Beside() as beside:
         for number, step in enumerate(bound, start=1):
             if progress is not None:
                 progress(step.name, number, len(bound))
-            case = _taken(step, case, settings)
+            case = _taken(step, case, settings, beside)
+            for later in bound[number:]:
+                later.begin(step.name, case, beside)
+            if watch is not None:
+                watch(step.name, case)
     return case
 
 
-def _taken(step: Step, case: Case, settings: Settings) -> Case:
+def _taken(step: Step, case: Case, settings: Settings, beside: Beside) -> Case:
     """Take one step and see to its record."""
     started = time.perf_counter()
     try:
-        after = step(case)
+        after = step(case, beside)
     except (NoSpineError, SettingsError):
         raise
     except SpondylError as error:

@@ -6,13 +6,14 @@ A new algorithm enters here, in one line; nothing registers itself and nothing i
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
 from spondyl import __version__
 from spondyl.core import Case, ModelError
-from spondyl.harmonize.align import align
+from spondyl.harmonize.align import align, looks_of
 from spondyl.harmonize.step import harmonize
-from spondyl.lesions.classify import classify_findings
+from spondyl.lesions.classify import classify_findings, study_to_classify
 from spondyl.lesions.explain import explain_findings
 from spondyl.lesions.scores import score_findings
 from spondyl.lesions.step import find_lesions
@@ -23,6 +24,7 @@ from spondyl.socce.step import embed_case
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from spondyl.core.at_once import Beside
     from spondyl.models import Network
     from spondyl.pipeline.settings import Settings
 
@@ -42,8 +44,28 @@ class Step(Protocol):
     def optional(self) -> bool:
         """Whether the result stands without this step."""
 
-    def __call__(self, case: Case) -> Case:
+    def begin(self, after: str, case: Case, beside: Beside) -> None:
+        """Begin what can begin after a step."""
+
+    def __call__(self, case: Case, beside: Beside | None = None) -> Case:
         """Give the next record."""
+
+
+@dataclass(frozen=True)
+class Ahead:
+    """What of a step can begin long before it, beside the steps between.
+
+    Parameters
+    ----------
+    after : str
+        Name of the step after which it can begin.
+    function : callable
+        ``function(case, settings, **networks)``, as the step itself is called; what it gives, the step gets as
+        ``ahead``.
+    """
+
+    after: str
+    function: Callable[..., Any]
 
 
 @dataclass(frozen=True)
@@ -60,6 +82,8 @@ class StepEntry:
         Role of the network that each keyword argument of the function stands for; empty if it needs none.
     optional : bool
         True if a failure leaves the rest of the result standing.
+    ahead : Ahead or None
+        What of it begins early.
     version : str
         Version of the step.
     """
@@ -68,6 +92,7 @@ class StepEntry:
     function: Callable[..., Case]
     networks: Mapping[str, str] = field(default_factory=dict)
     optional: bool = False
+    ahead: Ahead | None = None
     version: str = __version__
 
     def bound(self, settings: Settings, networks: Mapping[str, Network]) -> Step:
@@ -131,20 +156,40 @@ class BoundStep:
         """Whether the result stands without this step."""
         return self.entry.optional
 
-    def __call__(self, case: Case) -> Case:
+    def begin(self, after: str, case: Case, beside: Beside) -> None:
+        """Begin what can begin after a step.
+
+        Parameters
+        ----------
+        after : str
+            Name of the step that is done.
+        case : Case
+            The record after it.
+        beside : Beside
+            Does it.
+        """
+        ahead = self.entry.ahead
+        if ahead is not None and ahead.after == after:
+            beside.begin(self.name, partial(ahead.function, **self.arguments), case, self.settings)
+
+    def __call__(self, case: Case, beside: Beside | None = None) -> Case:
         """Give the next record.
 
         Parameters
         ----------
         case : Case
             The record so far; it stays as it is.
+        beside : Beside, optional
+            Where part of the step may have begun.
 
         Returns
         -------
         Case
             The next record.
         """
-        return self.entry.function(case, self.settings, **self.arguments)
+        begun = beside is not None and self.name in beside
+        more = {"ahead": beside.result(self.name)} if beside is not None and begun else {}
+        return self.entry.function(case, self.settings, **self.arguments, **more)
 
 
 SPINE = "spine"
@@ -165,10 +210,11 @@ STEPS: tuple[StepEntry, ...] = (
         classify_findings,
         dict(zip(("context", "resnet", "densenet"), CLASSIFIERS, strict=True)),
         optional=True,
+        ahead=Ahead("localize", study_to_classify),
     ),
     StepEntry("explain", explain_findings, {"network": LESIONS}, optional=True),
     StepEntry("scores", score_findings, optional=True),
-    StepEntry("align", align, optional=True),
+    StepEntry("align", align, optional=True, ahead=Ahead("localize", looks_of)),
     StepEntry("socce", embed_case, optional=True),
     StepEntry("risk", assess_risk, optional=True),
 )
