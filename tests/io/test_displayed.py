@@ -1,4 +1,4 @@
-"""Lesions on every displayed series: in place, the same findings, and nowhere else."""
+"""Vertebrae and lesions on every displayed series: in place, the same findings, and nowhere else."""
 
 from dataclasses import replace
 
@@ -69,9 +69,40 @@ def test_it_is_the_same_finding_and_points_at_its_own_series(tmp_path):
     assert {f.ReferencedSOPInstanceUID for f in frames} <= known
 
 
+@pytest.mark.parametrize("plane", ["axial", "sagittal oblique", "sagittal mirrored", "sagittal"])
+def test_vertebrae_lie_at_the_same_place_under_the_same_names(plane, tmp_path, dciodvfy):
+    case, sources, grid = with_second_series(plane)
+    files = written(case, sources, tmp_path)
+    assert dciodvfy(files["vertebrae_t2.dcm"]) == []
+    (first, second) = (
+        {i.label: np.asarray(m.array) > 0 for i, m in read_segmentation(files[name], on=on)}
+        for name, on in (("vertebrae.dcm", case.labels["structures"].grid), ("vertebrae_t2.dcm", grid))
+    )
+    assert second.keys() <= first.keys()
+    assert "spinal canal" in second
+    home = case.labels["structures"].grid
+    for name, found in second.items():
+        index = np.rint(home.lps_to_ijk(grid.ijk_to_lps(np.argwhere(found)))).astype(int)
+        assert first[name][tuple(index.T)].mean() > 0.99, name
+    tracked = {s.TrackingID: s.TrackingUID for s in dcmread(files["vertebrae.dcm"]).SegmentSequence}
+    described = dcmread(files["vertebrae_t2.dcm"]).SegmentSequence
+    assert [s.SegmentNumber for s in described] == list(range(1, len(second) + 1))
+    assert all(tracked[s.TrackingID] == s.TrackingUID for s in described)
+
+
+def test_parallel_grids_are_sampled_as_any_others():
+    case, _, grid = with_second_series("sagittal")
+    labels = case.labels["structures"]
+    tilted = grid.affine.copy()
+    tilted[:3, 1] += 1e-4 * tilted[:3, 0]  # no longer parallel, and nowhere a hundredth of a voxel away
+    straight, general = (placed(labels, g).array for g in (grid, Grid(grid.shape, tilted, grid.frame_of_reference)))
+    assert straight.any()
+    assert (straight != general).mean() < 0.002
+
+
 def test_a_series_of_another_frame_of_reference_gets_none(tmp_path):
     case, sources, _ = with_second_series("axial", frame_of_reference=generate_uid())
-    assert "lesions_t2.dcm" not in written(case, sources, tmp_path)
+    assert not {"lesions_t2.dcm", "vertebrae_t2.dcm"} & written(case, sources, tmp_path).keys()
 
 
 def test_a_series_that_shows_no_lesion_gets_none(tmp_path):

@@ -8,7 +8,7 @@ before canal, first sacral body before sacrum), and the labels say so.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import highdicom as hd
 import numpy as np
@@ -19,10 +19,11 @@ import spondyl
 from spondyl.core import Structure
 from spondyl.io import codes
 from spondyl.io.reference import MODEL, ReferenceSeries, equipment
+from spondyl.io.seg_frames import PackedSegment, with_all_frames
 from spondyl.io.seg_reader import SegmentInfo, SegmentMask, read_segmentation
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Mapping
 
     from numpy.typing import NDArray
     from pydicom.sr.coding import Code
@@ -45,6 +46,9 @@ SegmentationKind = Literal["BINARY", "LABELMAP"]
 VERTEBRAE_SERIES_NUMBER = 9101
 LESIONS_SERIES_NUMBER = 9102
 """Above the numbers that scanners give. Chosen by us."""
+
+FEW_SEGMENTS = 3
+"""So many segments are left to highdicom altogether, which is faster for them."""
 
 GOLDEN_ANGLE_DEG = 137.508
 """Steps of this angle around the color circle keep the hues of neighboring vertebrae far apart."""
@@ -83,8 +87,14 @@ class Segment:
 
 
 def vertebra_segmentation(
-    case: Case, reference: ReferenceSeries, *, kind: SegmentationKind = "BINARY"
-) -> hd.seg.Segmentation | None:
+    case: Case,
+    reference: ReferenceSeries,
+    *,
+    kind: SegmentationKind = "BINARY",
+    series_number: int = VERTEBRAE_SERIES_NUMBER,
+    content: str = "Vertebrae",
+    known: Mapping[str, Dataset] | None = None,
+) -> Dataset | None:
     """Give the segmentation of vertebrae, discs, canal, cord and sacrum.
 
     Parameters
@@ -95,15 +105,21 @@ def vertebra_segmentation(
         The series that the result is drawn on.
     kind : str, optional
         ``"BINARY"``, or ``"LABELMAP"`` without overlap.
+    series_number : int, optional
+        Of the new series.
+    content : str, optional
+        Its description.
+    known : mapping of str to Dataset, optional
+        Segments of the same case on another series by their tracking identifiers; they are described alike.
 
     Returns
     -------
-    highdicom.seg.Segmentation or None
+    Dataset or None
         None where nothing is segmented: an empty segmentation is not allowed.
     """
-    planes = _Planes(reference, kind)
+    planes = _Planes(reference, kind, known)
     planes.add(_spine_segments(case, overlapping=kind == "BINARY"))
-    return planes.write(series_number=VERTEBRAE_SERIES_NUMBER, content="Vertebrae")
+    return planes.write(series_number=series_number, content=content)
 
 
 def lesion_segmentation(
@@ -113,7 +129,8 @@ def lesion_segmentation(
     kind: SegmentationKind = "BINARY",
     series_number: int = LESIONS_SERIES_NUMBER,
     content: str = "Lesion candidates",
-) -> hd.seg.Segmentation | None:
+    known: Mapping[str, Dataset] | None = None,
+) -> Dataset | None:
     """Give the segmentation of lesion candidates.
 
     Parameters
@@ -128,13 +145,15 @@ def lesion_segmentation(
         Of the new series.
     content : str, optional
         Its description.
+    known : mapping of str to Dataset, optional
+        Segments of the same case on another series by their tracking identifiers; they are described alike.
 
     Returns
     -------
-    highdicom.seg.Segmentation or None
+    Dataset or None
         None where there is no lesion: an empty segmentation is not allowed.
     """
-    planes = _Planes(reference, kind)
+    planes = _Planes(reference, kind, known)
     planes.add(_lesion_segments(case))
     return planes.write(series_number=series_number, content=content)
 
@@ -298,48 +317,67 @@ def _suspicion_color(malignant: float) -> tuple[float, float, float]:
 
 
 class _Planes:
-    """Segments as planes of the reference series: one array, filled segment by segment, then written."""
+    """Segments as planes of the reference series: taken one by one, then written."""
 
-    def __init__(self, reference: ReferenceSeries, kind: SegmentationKind) -> None:
+    def __init__(
+        self, reference: ReferenceSeries, kind: SegmentationKind, known: Mapping[str, Dataset] | None = None
+    ) -> None:
         self.reference = reference
         self.kind = kind
-        self.descriptions: list[hd.seg.SegmentDescription] = []
-        self.label_map = np.zeros(reference.geometry.spatial_shape, dtype=np.uint16)
-        self.masks: list[NDArray[np.uint8]] = []
+        self.known = known or {}
+        self.segments: list[Segment] = []
+        self.packed: list[PackedSegment] = []
+        self.overlapping = False
+        shape = reference.geometry.spatial_shape
+        self.label_map = np.zeros(shape, dtype=np.uint16 if kind == "LABELMAP" else np.uint8)
 
     def add(self, segments: Iterable[Segment]) -> None:
         """Take the segments that are not empty."""
         for segment in segments:
             if not segment.mask.any():
                 continue
+            self.segments.append(segment)
             mask = self.reference.slices_of(segment.mask)
-            self.descriptions.append(_describe(len(self.descriptions) + 1, segment))
             if self.kind == "LABELMAP":
-                self.label_map[mask] = len(self.descriptions)
-            else:
-                self.masks.append(np.packbits(mask, axis=None))
+                self.label_map[mask] = len(self.segments)
+                continue
+            packed = PackedSegment.of(mask)
+            own = mask[packed.slices]
+            self.overlapping = self.overlapping or bool((self.label_map[packed.slices] & own).any())
+            self.label_map[packed.slices] |= own
+            self.packed.append(packed)
 
-    def volume(self) -> hd.Volume:
-        """Give all segments as highdicom takes them."""
-        if self.kind == "LABELMAP":
-            return self.reference.volume_of(self.label_map)
-        # Segments first in memory: highdicom then reads whole planes instead of every n-th byte.
-        shape = self.reference.geometry.spatial_shape
-        stack = np.empty((len(self.masks), *shape), dtype=np.uint8)
-        for target, packed in zip(stack, self.masks, strict=True):
-            target[...] = np.unpackbits(packed, count=target.size).reshape(shape)
-        numbers = list(range(1, len(self.masks) + 1))
-        return self.reference.volume_of(np.moveaxis(stack, 0, -1), {"SegmentNumber": numbers})
-
-    def write(self, *, series_number: int, content: str) -> hd.seg.Segmentation | None:
+    def write(self, *, series_number: int, content: str) -> Dataset | None:
         """Give the object; None without segments."""
-        if not self.descriptions:
+        if not self.segments:
             return None
+        few = self.kind == "BINARY" and len(self.segments) <= FEW_SEGMENTS
+        if few or self.kind == "LABELMAP":
+            array = self.label_map if not few else self._stacked([s.mask for s in self.segments])
+            descriptions = [_describe(n, segment) for n, segment in enumerate(self.segments, start=1)]
+            result = self._object(array, descriptions, series_number, content)
+            self._identify(result)
+            return result
+        # The first of two segments covers all planes, so that all are described; see `spondyl.io.seg_frames`.
+        both = np.stack([self.label_map, self.label_map], axis=-1)
+        first = self._object(both, [_describe(n, self.segments[0]) for n in (1, 2)], series_number, content)
+        described: list[Dataset] = [_describe(n, segment) for n, segment in enumerate(self.segments, start=1)]
+        made = with_all_frames(first, self._slices(first), described, self.packed, overlapping=self.overlapping)
+        self._identify(made)
+        return made
+
+    def _stacked(self, masks: list[NDArray[np.bool_]]) -> NDArray[np.uint8]:
+        return np.stack([self.reference.slices_of(mask) for mask in masks], axis=-1).astype(np.uint8)
+
+    def _object(
+        self, array: NDArray[Any], descriptions: list[hd.seg.SegmentDescription], series_number: int, content: str
+    ) -> hd.seg.Segmentation:
+        channels = {"SegmentNumber": list(range(1, array.shape[3] + 1))} if array.ndim == 4 else None
         result = hd.seg.Segmentation(
             source_images=list(self.reference.headers),
-            pixel_array=self.volume(),
+            pixel_array=self.reference.volume_of(array, channels),
             segmentation_type=self.kind,
-            segment_descriptions=self.descriptions,
+            segment_descriptions=descriptions,
             content_label="RESEARCH_USE",
             content_description=f"{content}. {spondyl.RESEARCH_USE_ONLY}"[:64],
             content_qualification="RESEARCH",
@@ -348,6 +386,22 @@ class _Planes:
         )
         self.reference.relink(result)
         return result
+
+    def _identify(self, made: Dataset) -> None:
+        """Give segments the identity that they have on another series."""
+        for item in made.SegmentSequence:
+            known = self.known.get(str(item.get("TrackingID", "")))
+            if known is not None:
+                item.TrackingUID = known.TrackingUID
+
+    def _slices(self, first: Dataset) -> list[int]:
+        """Say which slice each frame of the first segment shows; frames follow each other by position."""
+        n_planes = int(self.label_map.any(axis=(1, 2)).sum())
+        affine = self.reference.geometry.affine
+        frames = first.PerFrameFunctionalGroupsSequence[:n_planes]
+        positions = np.array([f.PlanePositionSequence[0].ImagePositionPatient for f in frames], dtype=float)
+        along = (positions - affine[:3, 3]) @ affine[:3, 0] / (affine[:3, 0] @ affine[:3, 0])
+        return [int(k) for k in np.rint(along)]
 
 
 def _describe(number: int, segment: Segment) -> hd.seg.SegmentDescription:

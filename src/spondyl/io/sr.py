@@ -36,8 +36,8 @@ def findings_report(
     case: Case,
     reference: ReferenceSeries,
     *,
-    vertebrae: hd.seg.Segmentation | None,
-    lesions: hd.seg.Segmentation | None,
+    vertebrae: Dataset | None,
+    lesions: Dataset | None,
 ) -> hd.sr.Comprehensive3DSR | None:
     """Give the measurement report of a case.
 
@@ -47,7 +47,7 @@ def findings_report(
         With vertebrae and lesions.
     reference : ReferenceSeries
         The series that the segmentations were drawn on.
-    vertebrae, lesions : highdicom.seg.Segmentation or None
+    vertebrae, lesions : Dataset or None
         The segmentations written for the same case; measured segments are found in them by their tracking
         identifiers. A finding without a segment is reported without a region.
 
@@ -85,7 +85,7 @@ def findings_report(
     )
 
 
-def _segments(segmentation: hd.seg.Segmentation | None) -> dict[str, tuple[Dataset, Dataset]]:
+def _segments(segmentation: Dataset | None) -> dict[str, tuple[Dataset, Dataset]]:
     """Give object and segment by tracking identifier."""
     if segmentation is None:
         return {}

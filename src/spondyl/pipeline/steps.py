@@ -45,10 +45,33 @@ class Step(Protocol):
         """Whether the result stands without this step."""
 
     def begin(self, after: str, case: Case, beside: Beside) -> None:
-        """Begin what can begin after a step."""
+        """Begin what can begin after a step.
+
+        Parameters
+        ----------
+        after : str
+            Name of the step that is done.
+        case : Case
+            The record after it.
+        beside : Beside
+            Does it.
+        """
 
     def __call__(self, case: Case, beside: Beside | None = None) -> Case:
-        """Give the next record."""
+        """Give the next record.
+
+        Parameters
+        ----------
+        case : Case
+            The record so far.
+        beside : Beside, optional
+            Where part of the step may have begun.
+
+        Returns
+        -------
+        Case
+            The next record.
+        """
 
 
 @dataclass(frozen=True)
