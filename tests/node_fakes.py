@@ -200,7 +200,7 @@ def never_end(study: Path, out: Path) -> dict:
     return {}
 
 
-def stub_worker(settings, name: str, analyze) -> None:
+def stub_worker(settings, name: str, analyze=count_and_analyze) -> None:
     """Be a worker with a stand-in for the analysis, until killed."""
     from spondyl.app.jobs.worker import working
 
