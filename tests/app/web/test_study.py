@@ -6,6 +6,8 @@ import shutil
 
 import pytest
 
+from spondyl.app.web.application import ROUTERS
+from spondyl.app.web.reading_store import Design
 from web_site import make_site
 
 SCRIPT = "<script>alert(1)</script>^<img src=x onerror=alert(2)>"
@@ -38,6 +40,20 @@ def test_a_study_comes_with_findings_images_and_its_prior(site):
     assert [p["study_key"] for p in data["priors"]] == [site.prior]
     assert data["may_review"] is False
     assert site.client("vi").get(f"/api/studies/{site.prior}").json()["priors"] == []
+
+
+def test_a_result_is_told_in_words_to_people_and_programs(site):
+    told = site.client("vi").get(f"/api/studies/{site.key}").json()["result"]["told"]
+    assert told["headline"] == "One lesion candidate: L3"
+    assert told["findings"]["lesion-1"]["opinion"] == "lytic metastasis (0.82)"
+
+
+def test_a_prior_that_somebody_reads_blinded_is_not_offered_to_them(site):
+    said = {"name": "blinded", "truth": {site.prior: True, site.strange: False}, "readers": ["rad"], "sequential": True}
+    made = site.services.reader_studies.create(Design(**said), "ada")
+    assert site.client("rad").get(f"/api/studies/{site.key}").json()["priors"] == []
+    assert len(site.client("onc").get(f"/api/studies/{site.key}").json()["priors"]) == 1
+    site.services.reader_studies.close(made)
 
 
 def test_volumes_travel_packed(site):
@@ -113,6 +129,10 @@ def test_openapi_describes_every_route_for_programs(site):
     schema = site.client("vi").get("/openapi.json").json()
     assert {"/api/studies", "/api/studies/{study_key}/reviews", "/api/readings/{number}"} <= set(schema["paths"])
     assert all("tags" in method for methods in schema["paths"].values() for method in methods.values())
+    every = [route for router in ROUTERS for route in router.routes]
+    pages = {route.path for route in every if not route.include_in_schema}
+    assert not {p for p in pages if p.startswith(("/api/", "/node/", "/dicom-web/"))}
+    assert {route.path for route in every} == pages | set(schema["paths"]) & {route.path for route in every}
 
 
 def test_a_study_that_is_still_coming_is_told_so(site):

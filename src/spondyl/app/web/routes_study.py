@@ -118,9 +118,11 @@ def study_data(study_key: str, services: Given, session: Viewer) -> dict[str, An
     if services.studies.has_result(row):
         document, sha256 = services.studies.result(row)
         answer |= {"result": with_words(document), "result_sha256": sha256}
+    hidden = services.reader_studies.hidden_from(session.user.name)
     answer["priors"] = [
         {"study_key": prior.study_key, **asdict(services.studies.identity(prior))}
         for prior in services.studies.priors(row)
+        if prior.study_key not in hidden
     ]
     answer |= services.opinions.of_study(study_key, answer["result_sha256"])
     return answer
