@@ -132,3 +132,31 @@ def test_a_judged_finding_carries_its_class_and_an_unclear_one_says_so(tmp_path)
     assert said["lesion 1, L4"] == ["Suspicious of malignancy", "Metastasis lytic"]
     assert next(words for name, words in said.items() if name.startswith("lesion 2"))[0] == "Indeterminate"
     assert next(words for name, words in said.items() if "L3" in name)[1:] == ["Normal", "Normal"]
+
+
+def test_the_report_of_a_new_analysis_names_the_one_it_takes_the_place_of(tmp_path, dciodvfy):
+    source = classic_source(source_grid("sagittal"))
+    case, sources = fake_case(source_grid("sagittal"), source), {source.series_uid: source}
+    first = write_results(case, sources, tmp_path / "first").files["findings.dcm"]
+    second = write_results(case, sources, tmp_path / "second", before=tmp_path / "first").files["findings.dcm"]
+    before, now = pydicom.dcmread(first), pydicom.dcmread(second)
+    assert "PredecessorDocumentsSequence" not in before
+    (study,) = now.PredecessorDocumentsSequence
+    (series,) = study.ReferencedSeriesSequence
+    (document,) = series.ReferencedSOPSequence
+    assert document.ReferencedSOPInstanceUID == before.SOPInstanceUID
+    assert (study.StudyInstanceUID, series.SeriesInstanceUID) == (before.StudyInstanceUID, before.SeriesInstanceUID)
+    assert dciodvfy(second) == []
+
+
+def test_neither_a_report_of_another_study_nor_a_damaged_one_is_named(tmp_path):
+    grid = source_grid("sagittal")
+    source, other = classic_source(grid), classic_source(grid)
+    for dataset in other.datasets:
+        dataset.StudyInstanceUID = hd.UID()
+    write_results(fake_case(grid, other), {other.series_uid: other}, tmp_path / "other")
+    (tmp_path / "damaged").mkdir()
+    (tmp_path / "damaged" / "findings.dcm").write_bytes(b"no report")
+    for name in ("other", "damaged", "none"):
+        objects = result_objects(fake_case(grid, source), {source.series_uid: source}, before=tmp_path / name)
+        assert "PredecessorDocumentsSequence" not in objects["findings.dcm"]

@@ -239,7 +239,7 @@ def analyze_study(
                 case = assess_early(case, None if prior is None else prior.case, irradiated=_irradiated(case))
         clock.tell_last("write")
         written = replace(study, case=case)
-        files, document = _write(written, folder, options=options, clock=clock, prior=prior)
+        files, document = _write(written, folder, options=options, clock=clock, prior=prior, before=Path(out_folder))
     out = Path(out_folder)
     return AnalysisResult(case, out, {role: out / name for role, name in files.items()}, document)
 
@@ -289,14 +289,20 @@ def _prior(study: Study, options: AnalysisOptions, networks: Mapping[str, Networ
 
 
 def _write(
-    study: Study, folder: Path, *, options: AnalysisOptions, clock: _Clock, prior: _Prior | None
+    study: Study, folder: Path, *, options: AnalysisOptions, clock: _Clock, prior: _Prior | None, before: Path
 ) -> tuple[dict[str, str], dict[str, Any]]:
     """Write every file of a result; ``result.json`` last, since it says what there is."""
     case = study.case
     files: dict[str, str] = {}
     pictures = Pictures(case)
     with clock.part("dicom"):
-        written = write_results(case, study.sources, folder / "dicom", summary=summary_pdf(case, pictures))
+        written = write_results(
+            case,
+            study.sources,
+            folder / "dicom",
+            summary=summary_pdf(case, pictures),
+            before=before / "dicom",
+        )
         files |= {Path(name).stem: f"dicom/{name}" for name in written.files}
     with clock.part("dicom_series"):
         files |= {Path(n).stem: f"dicom/{n}" for n in write_on_other_series(case, study.sources, folder / "dicom")}

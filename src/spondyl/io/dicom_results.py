@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from pydicom import dcmread
+
+from spondyl.io.dicom import UNREADABLE
 from spondyl.io.parametric_map import MAPS, parametric_map
 from spondyl.io.reference import SourceSeries, reference_series
 from spondyl.io.seg import SegmentationKind, lesion_segmentation, vertebra_segmentation
@@ -47,7 +50,12 @@ _REASONS = {
 
 
 def result_objects(
-    case: Case, sources: Mapping[str, SourceSeries], *, kind: SegmentationKind = "BINARY", summary: bytes = b""
+    case: Case,
+    sources: Mapping[str, SourceSeries],
+    *,
+    kind: SegmentationKind = "BINARY",
+    summary: bytes = b"",
+    before: Path | None = None,
 ) -> dict[str, Dataset | None]:
     """Make the DICOM objects of a case.
 
@@ -61,6 +69,9 @@ def result_objects(
         ``"BINARY"`` or ``"LABELMAP"`` segmentations.
     summary : bytes, optional
         A PDF to go along as ``summary.dcm``, such as `spondyl.io.summary.summary_pdf` makes.
+    before : Path, optional
+        The folder of the objects of an earlier analysis; its report is named as the predecessor of the new one if it
+        is of the same study.
 
     Returns
     -------
@@ -73,7 +84,13 @@ def result_objects(
     objects: dict[str, Dataset | None] = {
         "vertebrae.dcm": vertebrae,
         "lesions.dcm": lesions,
-        "findings.dcm": findings_report(case, reference, vertebrae=vertebrae, lesions=lesions),
+        "findings.dcm": findings_report(
+            case,
+            reference,
+            vertebrae=vertebrae,
+            lesions=lesions,
+            predecessor=_report_before(before, str(reference.headers[0].StudyInstanceUID)),
+        ),
     }
     for map_kind in MAPS:
         objects[f"{map_kind.name}.dcm"] = parametric_map(case, reference, map_kind)
@@ -89,6 +106,7 @@ def write_results(
     *,
     kind: SegmentationKind = "BINARY",
     summary: bytes = b"",
+    before: Path | None = None,
 ) -> WrittenResults:
     """Write the DICOM objects of a case into a folder.
 
@@ -104,6 +122,9 @@ def write_results(
         ``"BINARY"`` or ``"LABELMAP"`` segmentations.
     summary : bytes, optional
         A PDF to go along as ``summary.dcm``, such as `spondyl.io.summary.summary_pdf` makes.
+    before : Path, optional
+        The folder of the objects of an earlier analysis; its report is named as the predecessor of the new one if it
+        is of the same study.
 
     Returns
     -------
@@ -111,6 +132,17 @@ def write_results(
         The files, and the reason for each that was left out.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    objects = result_objects(case, sources, kind=kind, summary=summary)
+    objects = result_objects(case, sources, kind=kind, summary=summary, before=before)
     files = {name: save(dataset, folder / name) for name, dataset in objects.items() if dataset is not None}
     return WrittenResults(files, {name: _REASONS[name] for name, d in objects.items() if d is None})
+
+
+def _report_before(folder: Path | None, study_uid: str) -> Dataset | None:
+    """Read the header of an earlier report of the same study; None where there is none, or it cannot be read."""
+    if folder is None or not (folder / "findings.dcm").is_file():
+        return None
+    try:
+        found = dcmread(folder / "findings.dcm", stop_before_pixels=True)
+    except UNREADABLE:
+        return None
+    return found if str(found.get("StudyInstanceUID", "")) == study_uid else None

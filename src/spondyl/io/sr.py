@@ -38,6 +38,7 @@ def findings_report(
     *,
     vertebrae: Dataset | None,
     lesions: Dataset | None,
+    predecessor: Dataset | None = None,
 ) -> hd.sr.Comprehensive3DSR | None:
     """Give the measurement report of a case.
 
@@ -50,6 +51,8 @@ def findings_report(
     vertebrae, lesions : Dataset or None
         The segmentations written for the same case; measured segments are found in them by their tracking
         identifiers. A finding without a segment is reported without a region.
+    predecessor : Dataset, optional
+        The report of an earlier analysis of the same study, which this one takes the place of.
 
     Returns
     -------
@@ -80,6 +83,7 @@ def findings_report(
         is_complete=True,
         is_final=False,
         is_verified=False,
+        previous_versions=None if predecessor is None else [predecessor],
         coding_schemes=codes.coding_schemes(),
         **equipment(series_number=FINDINGS_SERIES_NUMBER, description="Spondyl findings"),
     )
