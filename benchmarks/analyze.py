@@ -1,10 +1,12 @@
 """How long `spondyl analyze` takes from start to files, what it costs in memory, and where the time goes.
 
 A synthetic lumbar study is made, then analyzed whole and with its T2 series alone, each in a fresh process as a user
-would call it. In the same run, on the T2 volume, nnU-Net's standard 3D network with random weights makes one pass
-(`nnunet_like`), so that the figures can be compared between machines as a ratio.
+would call it, and once more whole in a process that has its networks loaded and one analysis behind it, as a node has.
+In the same run, on the T2 volume, nnU-Net's standard 3D network with random weights makes one pass (`nnunet_like`), so
+that the figures can be compared between machines as a ratio.
 
     python benchmarks/analyze.py [--runs 3] [--seed 1000001] [--threads N] [--json FILE]
+    python benchmarks/analyze.py --warm [--study FOLDER] [--region whole]     # the warm process alone
 """
 
 from __future__ import annotations
@@ -13,6 +15,7 @@ import argparse
 import json
 import os
 import platform
+import resource
 import shutil
 import statistics
 import subprocess
@@ -71,6 +74,33 @@ def analyses(study: Path, out: Path, *, runs: int, threads: int) -> dict:
     }
 
 
+def warm(study: Path, folder: Path, *, runs: int, threads: int) -> dict:
+    """Median wall time and parts of analyses in this process, after one for warming up."""
+    from spondyl.app.analyze import AnalysisOptions, analyze_study, load_networks
+    from spondyl.pipeline.settings import Settings
+
+    settings = Settings(threads=threads)
+    networks, wall, parts = load_networks(settings), [], []
+    for number in range(runs + 1):
+        start = time.perf_counter()
+        out = folder / f"warm{number}"
+        document = analyze_study(study, out, options=AnalysisOptions(settings=settings), networks=networks).document
+        wall.append(time.perf_counter() - start)
+        parts.append(document["timings_s"])
+    used = [s for s in document["sequences"] if s["role"] == "primary"]
+    return {
+        "sequences": [s["sequence"] for s in used],
+        "shapes": [s["shape"] for s in used],
+        "wall_s": statistics.median(wall[1:]),
+        "wall_s_all": [round(seconds, 2) for seconds in wall[1:]],
+        "parts_s": {name: statistics.median(p.get(name, 0.0) for p in parts[1:]) for name in parts[-1]},
+        "peak_gib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        * (1 if sys.platform == "darwin" else 1024)
+        / GIB,
+        "vertebrae": len(document["vertebrae"]),
+    }
+
+
 def only_series(study: Path, series_uid: str, folder: Path) -> Path:
     """Copy one series of a study."""
     folder.mkdir()
@@ -111,28 +141,51 @@ def measure(folder: Path, *, seed: int, runs: int, threads: int) -> dict:
         "simulated_s": simulated_s,
         "one": analyses(alone, folder / "one", runs=runs, threads=threads),
         "whole": whole,
+        "warm": warm(study, folder, runs=runs, threads=threads),
         "nnunet": yardstick(alone, threads=threads),
     }
+
+
+def rows(columns: tuple[dict, ...]) -> list[str]:
+    """The figures of several measurements, one a column."""
+    lines = {
+        "sequences": [" ".join(c["sequences"]) for c in columns],
+        "start to files, median, s": [f"{c['wall_s']:.2f}" for c in columns],
+        "all runs, s": [str(c["wall_s_all"]) for c in columns],
+        "peak memory, GiB": [f"{c['peak_gib']:.2f}" for c in columns],
+    }
+    for part in dict.fromkeys(part for c in columns for part in c["parts_s"]):
+        lines[f"of it {part}, s"] = [f"{c['parts_s'].get(part, 0):.2f}" for c in columns]
+    return [f"| {name} | {' | '.join(cells)} |" for name, cells in lines.items()]
+
+
+def warm_alone(arguments: argparse.Namespace, folder: Path) -> str:
+    """The warm process by itself, as Markdown."""
+    study, words = arguments.study, "the given study"
+    if study is None:
+        from spondyl.app.simulate import write_study
+        from spondyl.phantom.patient import simulate_patient
+
+        study = folder / "patient"
+        write_study(simulate_patient(arguments.seed, region=arguments.region), study)
+        words = f"synthetic {arguments.region} study, seed {arguments.seed}"
+    found = warm(study, folder, runs=arguments.runs, threads=arguments.threads)
+    head = [f"Data: {words}, {found['shapes']}; {found['vertebrae']} vertebrae.", "", "| | warm process |", "|---|---|"]
+    return "\n".join([*head, *rows((found,))])
 
 
 def table(measured: dict) -> str:
     """The figures as Markdown."""
     one, whole, nnunet = measured["one"], measured["whole"], measured["nnunet"]
+    loaded = measured["warm"]
     lines = [
         f"Data: {measured['data']} ({measured['simulated_s']:.1f} s).",
         f"Machine: {measured['machine']}; load before: {measured['load_before']:.2f}.",
         "Versions: " + ", ".join(f"{name} {v}" for name, v in measured["versions"].items()) + ".",
         "",
-        f"| | {len(one['sequences'])} sequence | {len(whole['sequences'])} sequences |",
-        "|---|---|---|",
-        f"| sequences | {' '.join(one['sequences'])} | {' '.join(whole['sequences'])} |",
-        f"| start to files, median, s | {one['wall_s']:.2f} | {whole['wall_s']:.2f} |",
-        f"| all runs, s | {one['wall_s_all']} | {whole['wall_s_all']} |",
-        f"| peak memory, GiB | {one['peak_gib']:.2f} | {whole['peak_gib']:.2f} |",
-    ]
-    lines += [
-        f"| of it {part}, s | {one['parts_s'].get(part, 0):.2f} | {whole['parts_s'].get(part, 0):.2f} |"
-        for part in dict.fromkeys([*whole["parts_s"], *one["parts_s"]])
+        f"| | {len(one['sequences'])} sequence | {len(whole['sequences'])} sequences | the same, warm process |",
+        "|---|---|---|---|",
+        *rows((one, whole, loaded)),
     ]
     lines += [
         "",
@@ -151,7 +204,14 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=1_000_001)
     parser.add_argument("--threads", type=int, default=os.cpu_count())
     parser.add_argument("--json", type=Path, help="write the figures to this file, too")
+    parser.add_argument("--warm", action="store_true", help="measure the warm process alone")
+    parser.add_argument("--study", type=Path, help="with --warm: this study instead of a synthetic one")
+    parser.add_argument("--region", default="lumbar", help="with --warm: what the synthetic study shows")
     arguments = parser.parse_args()
+    if arguments.warm:
+        with tempfile.TemporaryDirectory(prefix="spondyl-benchmark-") as folder:
+            print(warm_alone(arguments, Path(folder)))
+        return
     with tempfile.TemporaryDirectory(prefix="spondyl-benchmark-") as folder:
         measured = measure(Path(folder), seed=arguments.seed, runs=arguments.runs, threads=arguments.threads)
     print(table(measured))
