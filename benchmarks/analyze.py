@@ -164,10 +164,10 @@ def warm_alone(arguments: argparse.Namespace, folder: Path) -> str:
     study, words = arguments.study, "the given study"
     if study is None:
         from spondyl.app.simulate import write_study
-        from spondyl.phantom.patient import simulate_patient
+        from spondyl.phantom.patient import PatientSettings, simulate_patient
 
-        study = folder / "patient"
-        write_study(simulate_patient(arguments.seed, region=arguments.region), study)
+        study, settings = folder / "patient", PatientSettings(composed=True)  # of stations, one image each
+        write_study(simulate_patient(arguments.seed, region=arguments.region, settings=settings), study)
         words = f"synthetic {arguments.region} study, seed {arguments.seed}"
     found = warm(study, folder, runs=arguments.runs, threads=arguments.threads)
     head = [f"Data: {words}, {found['shapes']}; {found['vertebrae']} vertebrae.", "", "| | warm process |", "|---|---|"]

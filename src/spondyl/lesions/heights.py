@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from spondyl.core.at_once import at_once
 from spondyl.lesions.frames import BODY, bodies_of, frames_of, layout
 
 if TYPE_CHECKING:
@@ -67,14 +68,10 @@ def body_heights(structures: LabelMap, vertebrae: LabelMap) -> dict[int, Heights
     dict of int to Heights
         By instance; bodies that are too small have none.
     """
-    found = {}
     frames, voxels = frames_of(structures, vertebrae), bodies_of(structures, vertebrae)
     bodies = np.where(np.isin(structures.array, BODY), vertebrae.array, 0)
-    for number, frame in frames.items():
-        measured = _measured(bodies == number, structures.grid, frame, voxels[number])
-        if measured is not None:
-            found[number] = measured
-    return found
+    measured = at_once(lambda n: _measured(bodies == n, structures.grid, frames[n], voxels[n]), frames)
+    return {number: heights for number, heights in zip(frames, measured, strict=True) if heights is not None}
 
 
 def _measured(mask: NDArray[np.bool_], grid: Grid, frame: Frame, voxels: NDArray[np.int_]) -> Heights | None:

@@ -13,6 +13,7 @@ import numpy as np
 
 from spondyl import __version__
 from spondyl.core import Case, QualityFlag, Score, ScoreItem, SettingsError, StepRecord, Structure, reorient
+from spondyl.core.at_once import at_once
 from spondyl.lesions import escc
 from spondyl.lesions.change import with_means
 from spondyl.lesions.compartments import Compartment
@@ -178,14 +179,14 @@ def _of_lesions(seen: _Seen, suspects: list[Lesion]) -> list[Score]:
     by_instance = {v.instance: v for v in seen.case.vertebrae}
     bone = np.where(tumor, seen.instances, 0)
     volumes = np.bincount(bone.ravel()) * seen.grid.voxel_volume_mm3
-    found = []
-    for number, vertebra in by_instance.items():
-        if number < len(volumes) and volumes[number] >= TOUCHED_MM3 and number in seen.frames:
-            found.append(_sins(seen, vertebra, tumor))
-    for lesion in suspects:
-        if lesion.label in numbers:
-            found += _of_lesion(seen, lesion)
-    return found
+    touched = [
+        vertebra
+        for number, vertebra in by_instance.items()
+        if number < len(volumes) and volumes[number] >= TOUCHED_MM3 and number in seen.frames
+    ]
+    found = at_once(lambda vertebra: _sins(seen, vertebra, tumor), touched)
+    outside_cord = [lesion for lesion in suspects if lesion.label in numbers]
+    return found + [score for own in at_once(lambda x: _of_lesion(seen, x), outside_cord) for score in own]
 
 
 def _sins(seen: _Seen, vertebra: Vertebra, tumor: NDArray[np.bool_]) -> Score:

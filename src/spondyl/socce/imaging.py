@@ -16,6 +16,7 @@ from scipy import ndimage
 
 from spondyl.core import Image, Sequence, Structure
 from spondyl.core.anatomy import LEVELS
+from spondyl.core.at_once import at_once
 from spondyl.core.radiomics import co_occurrence, directions_in_slices, first_order, gray_levels, shape, texture
 
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.float64]
     Mask = NDArray[np.bool_]
+    Places = NDArray[np.intp]
 
 CONTRASTS = (Sequence.T1, Sequence.T2, Sequence.STIR, Sequence.T1CE, Sequence.DWI)
 """Sequences with a contrast."""
@@ -73,6 +75,8 @@ MIN_TEXTURE_VOXELS = 30
 MIN_HEALTHY_VOXELS = 200
 """Where bodies without any lesion have fewer voxels, marrow away from lesions is normal marrow, too. Chosen by us."""
 
+LABELS = {"lesions", "structures", "vertebrae"}
+
 MOST_SAMPLES = 20_000
 """Voxels of marrow that are looked up; more are thinned evenly. Chosen by us, for time."""
 
@@ -84,11 +88,11 @@ ONE_SCALE = ("physics", "tissue")
 
 
 class _Region(NamedTuple):
-    """A lesion and its surroundings: the box it lies in, where it is in the box, and normal marrow of the patient."""
+    """A lesion and its surroundings: its box, where it is in the box, and voxels of the patient's normal marrow."""
 
     box: tuple[slice, ...]
     mask: Mask
-    marrow: Mask
+    marrow: Places
 
 
 def lead_lesion(case: Case) -> Lesion | None:
@@ -124,7 +128,24 @@ def is_aligned(case: Case) -> bool:
     return bool(scales) and scales[-1] in ONE_SCALE
 
 
-def lesion_features(case: Case, lesion: Lesion) -> dict[str, float]:
+def lesions_features(case: Case) -> list[dict[str, float]]:
+    """Measure all lesions.
+
+    Parameters
+    ----------
+    case : Case
+        As for `lesion_features`.
+
+    Returns
+    -------
+    list of dict of str to float
+        Features of each lesion, in their order.
+    """
+    marrow = _marrow_places(case) if set(case.labels) >= LABELS and case.lesions else None
+    return at_once(lambda lesion: lesion_features(case, lesion, marrow), case.lesions)
+
+
+def lesion_features(case: Case, lesion: Lesion, marrow: Places | None = None) -> dict[str, float]:
     """Measure a lesion.
 
     Parameters
@@ -134,19 +155,21 @@ def lesion_features(case: Case, lesion: Lesion) -> dict[str, float]:
         its images were brought to one scale.
     lesion : Lesion
         One of its lesions.
+    marrow : ndarray of int, shape (n, 3), optional
+        Voxels of normal marrow, where they are known.
 
     Returns
     -------
     dict of str to float
         By feature name; what cannot be measured is left out.
     """
-    if not {"lesions", "structures", "vertebrae"} <= set(case.labels):
+    if not set(case.labels) >= LABELS:
         return {}
     labels = case.labels["lesions"].array
     boxes = ndimage.find_objects((labels == lesion.label).astype(np.uint8))
     if not boxes:
         return {}
-    region = _Region(boxes[0], labels[boxes[0]] == lesion.label, _normal_marrow(case))
+    region = _Region(boxes[0], labels[boxes[0]] == lesion.label, _marrow_places(case) if marrow is None else marrow)
     found = _form(case, lesion, region) | _position(case, lesion, region)
     for sequence in CONTRASTS:
         image = _image_of(case, sequence)
@@ -174,6 +197,12 @@ def _normal_marrow(case: Case) -> Mask:
     return np.asarray(bodies & ~ndimage.binary_dilation(lesions, iterations=3), bool)
 
 
+def _marrow_places(case: Case) -> Places:
+    """Voxels of normal marrow, evenly chosen where there are many."""
+    ijk = np.argwhere(_normal_marrow(case))
+    return ijk[:: max(1, len(ijk) // MOST_SAMPLES)]
+
+
 def _boxed(case: Case, image: Image, region: _Region) -> Floats:
     """Nearest values of an image in the lesion's box; NaN outside the image or where it shows nothing."""
     grid = case.labels["lesions"].grid
@@ -192,8 +221,7 @@ def _looked_up(image: Image, places_lps_mm: Floats) -> Floats:
 
 
 def _marrow_values(case: Case, image: Image, region: _Region) -> Floats:
-    ijk = np.argwhere(region.marrow)
-    ijk = ijk[:: max(1, len(ijk) // MOST_SAMPLES)]
+    ijk = region.marrow
     values = _looked_up(image, case.labels["structures"].grid.ijk_to_lps(ijk)) if len(ijk) else np.empty(0)
     return values[np.isfinite(values)]
 

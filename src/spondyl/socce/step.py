@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from spondyl import __version__
 from spondyl.core import QualityFlag, StepRecord
 from spondyl.core.omics import PatientOmics
-from spondyl.socce.imaging import is_aligned, lead_lesion, lesion_features
+from spondyl.socce.imaging import is_aligned, lead_lesion, lesions_features
 
 if TYPE_CHECKING:
     from spondyl.core import Case
@@ -57,7 +57,8 @@ def embed_case(case: Case, settings: SocceSettings) -> Case:
     ModelError
         If the reference is missing or damaged.
     """
-    case = case.with_(lesions=tuple(replace(own, features=lesion_features(case, own)) for own in case.lesions))
+    measured = zip(case.lesions, lesions_features(case), strict=True)
+    case = case.with_(lesions=tuple(replace(own, features=features) for own, features in measured))
     given = case.omics.get(GIVEN)
     if not isinstance(given, PatientOmics):
         text = f"{_measured(case)}No omics were given."
