@@ -20,6 +20,7 @@ from pydicom.uid import generate_uid
 
 from dicom_fakes import SHAPE, as_file, classic_source, fake_case, source_grid
 from spondyl.app.catalog import StudyState
+from spondyl.app.serve_settings import Tls
 from spondyl.io.dicom_results import write_results
 from spondyl.io.result import result_document, write_result
 from spondyl.io.store import OutputFolder
@@ -106,6 +107,15 @@ def tool(name: str, package: str) -> str:
     if found is None:
         pytest.skip(f"{name} not found: install the Debian package {package}")
     return found
+
+
+def certificate(folder: Path, name: str) -> Tls:
+    """Make a certificate that is its own authority."""
+    key, pem = folder / f"{name}.key", folder / f"{name}.pem"
+    command = [tool("openssl", "openssl"), "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2"]
+    names = ["-subj", f"/CN={name}", "-addext", "subjectAltName=IP:127.0.0.1"]
+    subprocess.run([*command, "-keyout", key, "-out", pem, *names], check=True, capture_output=True, timeout=180)
+    return Tls(certificate=pem, key=key, authority=pem)
 
 
 def storescu(port: int, *paths: Path, called: str = "SPONDYL", calling: str = "STORESCU", options=()) -> int:

@@ -10,12 +10,12 @@ import pytest
 from pynetdicom import AE
 
 from dimse_fakes import command, request, unit
-from node_fakes import PLANTED, storescu, tool, wait_for, write_study
+from node_fakes import PLANTED, certificate, storescu, tool, wait_for, write_study
 from spondyl.app.data_folder import DataFolder
 from spondyl.app.node.intake import Intake
 from spondyl.app.node.scp import Node, server_context
 from spondyl.app.node.send import send
-from spondyl.app.serve_settings import DicomDestination, Peer, ServeSettings, Tls
+from spondyl.app.serve_settings import DicomDestination, Peer, ServeSettings
 
 
 class Stand:
@@ -97,15 +97,6 @@ def test_a_notification_says_that_a_study_is_complete(stand):
     status, _ = association.send_n_create(note, "1.2.840.10008.5.1.4.33", "1.2.9")
     association.release()
     assert (status.Status, node.completed) == (0, ["1.2.3.4"])
-
-
-def certificate(folder, name):
-    key, pem = folder / f"{name}.key", folder / f"{name}.pem"
-    command = [tool("openssl", "openssl"), "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2"]
-    subprocess.run(
-        [*command, "-keyout", key, "-out", pem, "-subj", f"/CN={name}"], check=True, capture_output=True, timeout=180
-    )
-    return Tls(certificate=pem, key=key, authority=pem)
 
 
 def test_tls_takes_who_shows_the_right_certificate_and_nobody_else(stand, study, tmp_path):
