@@ -146,3 +146,8 @@ def test_at_the_end_of_the_field_of_view_nothing_is_told():
     t2, structures, tumor, _ = drawn()
     cut = slice(60, None)
     assert not epidural_part(t2[:, cut], structures[:, cut], tumor[:, cut], SPACING).any()
+
+
+def test_a_canal_that_stays_dark_beyond_the_tumor_is_no_epidural_part():
+    t2, structures, tumor, _ = drawn(rows=slice(50, 106))
+    assert not epidural_part(t2, structures, tumor, SPACING).any()

@@ -112,7 +112,9 @@ def epidural_part(t2: Floats, structures: NDArray[np.integer], tumor: Mask, spac
     least = MIN_EPIDURAL_MM3 / float(np.prod(spacing_mm))
     for number in range(1, n + 1):
         piece = pieces == number
-        if piece.sum() >= least and (piece & near).any() and np.median(dark[piece]) <= seen.darkest:
+        # What goes on where the canal is compared is how this canal is, or how the image fades.
+        own_place = (piece & near).any() and not piece[:, seen.elsewhere].any()
+        if own_place and piece.sum() >= least and np.median(dark[piece]) <= seen.darkest:
             found[:, seen.part] |= piece
     return found & ~tumor
 
