@@ -1,11 +1,15 @@
 """Heights of vertebral bodies and what they have lost, against the exact shapes that masks were drawn from.
 
     python benchmarks/heights.py [--spines 12] [--seed 2620000]
+    python benchmarks/heights.py --real FOLDER
 
 Columns of synthetic bodies, one of them broken, are drawn on the voxels of usual images at two poses of the patient,
 before the fracture and after it. Three questions are asked: how exactly heights are measured; how exactly a loss is
 told against the same body in a prior study; and against neighbors alone, where what a body once measured can only be
 supposed. Shapes alone, no images: nothing here is about outlines that a network draws, and none of it about patients.
+
+With ``--real``, by how much the bodies of outlined real volumes (``*_vertebrae.nii.gz``, ``*_labels.nii.gz``, numbered
+from the head down) scatter about a line through the others: what no neighbor can tell.
 """
 
 from __future__ import annotations
@@ -14,7 +18,9 @@ import argparse
 import platform
 import time
 from dataclasses import dataclass
+from pathlib import Path
 
+import nibabel as nib
 import numpy as np
 
 from spondyl import __version__
@@ -162,13 +168,42 @@ def count(seed: int, into: Counted) -> None:
                     into.alone["whole"].append(loss.percent)
 
 
+def real_scatter(folder: Path) -> None:
+    """Print how far thirds of real bodies lie from a line through the other bodies of their spine."""
+    left, n_volumes = [], 0
+    for path in sorted([*folder.glob("*_vertebrae.nii.gz"), *folder.glob("*_labels.nii.gz")]):
+        if path.name.startswith("discs") or "repeat" in path.name or "STIR" in path.name:
+            continue
+        image = nib.load(path)
+        numbers = np.asarray(image.dataobj).round().astype(np.uint16)
+        grid = Grid(numbers.shape, np.diag([-1.0, -1.0, 1.0, 1.0]) @ image.affine)
+        bodies = np.where(numbers > 0, Structure.BODY, 0).astype(np.uint16)
+        found = body_heights(LabelMap(bodies, grid), LabelMap(numbers, grid))
+        rows = np.log([found[number][:3] for number in sorted(found)])
+        rows = rows[:-1] if path.name.startswith("case") else rows  # the last is the sacrum
+        n_volumes += 1
+        for at in range(1, len(rows) - 1):
+            away = np.delete(np.arange(len(rows)) - at, at)
+            line = np.column_stack([np.ones(len(away)), away])
+            left.append(rows[at] - np.linalg.lstsq(line, np.delete(rows, at, axis=0), rcond=None)[0][0])
+    spread = np.array(left)
+    told = ", ".join(f"{100 * s:.1f} %" for s in spread.std(axis=0))
+    together = np.corrcoef(spread.T)
+    print(f"{n_volumes} real volumes, {len(spread)} bodies: front, middle, back scatter by {told}; correlations "
+          f"{together[0, 1]:.2f}, {together[0, 2]:.2f}, {together[1, 2]:.2f}")  # fmt: skip
+
+
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--spines", type=int, default=12)
     parser.add_argument("--seed", type=int, default=2_620_000)
+    parser.add_argument("--real", type=Path)
     arguments = parser.parse_args()
     print(f"Spondyl {__version__}, numpy {np.__version__}, Python {platform.python_version()}")
+    if arguments.real is not None:
+        real_scatter(arguments.real)
+        return
     print(f"{arguments.spines} spines, seeds from {arguments.seed}")
     started = time.process_time()
     names = ("same rule", "own past", "whole")
