@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from synthetic_patients import HIT_SHARE, LARGE_ML, lesions_of, study_of, vertebrae_of
+from synthetic_patients import COUNTED, HIT_SHARE, LARGE_ML, lesions_of, study_of, vertebrae_of
 
 from spondyl import __version__
 from spondyl.app.analyze import load_networks
@@ -64,7 +64,7 @@ def rows_of(seed: int, networks: dict, done: set[tuple[int, str]]) -> Iterable[d
         row: dict[str, Any] = {"seed": seed, "subset": name, "found": False}
         if chosen:
             try:
-                case = run(Case("case-benchmark", chosen), Settings(threads=1), networks)
+                case = run(Case("case-benchmark", chosen), Settings(threads=1), networks, steps=COUNTED)
             except SpondylError:
                 yield row
                 continue
