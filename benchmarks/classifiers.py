@@ -31,6 +31,7 @@ from spondyl.training.classification import (
     given_slots,
     train_classifier,
 )
+from spondyl.training.classifier_export import steps_of
 from spondyl.training.export import load_average
 from spondyl.training.study_contrast import Series
 from spondyl.training.vertebrae import CLASSES, GROUPS, load_cohort
@@ -113,6 +114,7 @@ def main() -> None:
     parser.add_argument("runs", type=Path)
     parser.add_argument("--folds", type=int, default=5)
     parser.add_argument("--steps", type=int, default=450)
+    parser.add_argument("--networks", nargs="+", default=list(NETWORKS), choices=list(NETWORKS))
     parser.add_argument("--json", type=Path)
     arguments = parser.parse_args()
     cohort = load_cohort(arguments.cohort)
@@ -124,8 +126,8 @@ def main() -> None:
         patients = [cohort[seed] for seed in tested]
         truths += [(s.group, s.is_hard_mimic, seed) for seed in tested for s in cohort[seed].sites]
         answered.setdefault(("radiomics", "T1 T2 fluid"), []).append(radiomics_probabilities(cohort, trained, tested))
-        for name in NETWORKS:
-            settings = ClassifierSettings(network=name, fold=fold, steps=arguments.steps)
+        for name in arguments.networks:
+            settings = ClassifierSettings(network=name, fold=fold, steps=steps_of(name, arguments.steps))
             checkpoint = arguments.runs / f"{name}{fold}" / "checkpoint.pt"
             if not checkpoint.exists():
                 train_classifier(cohort, checkpoint.parent, settings)
@@ -134,8 +136,9 @@ def main() -> None:
                 answered.setdefault((name, subset), []).append(found)
     truth, hard, patient = (np.array(column) for column in zip(*truths, strict=True))
     whole = {key: np.concatenate(parts) for key, parts in answered.items()}
-    for subset in SUBSETS:
-        whole["mean", subset] = np.mean([whole[name, subset] for name in NETWORKS], axis=0)
+    if len(arguments.networks) > 1:
+        for subset in SUBSETS:
+            whole["mean", subset] = np.mean([whole[name, subset] for name in arguments.networks], axis=0)
     table = {f"{name}, {subset}": figures(p, truth, hard, patient) for (name, subset), p in whole.items()}
     print(
         f"{len(truth)} sites of {len(set(patient.tolist()))} synthetic patients kept aside, {arguments.folds} fold(s)"

@@ -9,6 +9,7 @@ from spondyl.models.confidence import (
     Scaling,
     conformal_quantiles,
     entropy,
+    fit_pool,
     fit_scaling,
     fit_temperature,
     group,
@@ -43,6 +44,26 @@ def test_the_temperature_may_be_fitted_to_classes_of_subtypes(rng, logits):
     truth = drawn(rng, softmax(logits))
     groups = (0, 1, 1)
     assert fit_temperature(logits * 2.0, np.minimum(truth, 1), groups) == pytest.approx(2.0, rel=0.15)
+
+
+def test_a_pool_gives_weight_to_who_knows_and_halves_it_between_twins(rng):
+    truth = rng.integers(3, size=400)
+    knows = np.eye(3)[truth] * 0.7 + 0.1
+    guesses = rng.dirichlet(np.ones(3), 400)
+    weights = fit_pool([knows, guesses], truth)
+    assert weights.sum() == pytest.approx(1)
+    assert weights[0] > 0.9
+    twins = fit_pool([knows, knows], truth)
+    np.testing.assert_allclose(twins, 0.5)
+
+
+def test_a_pool_is_never_less_likely_than_its_best_member(rng):
+    truth = rng.integers(3, size=300)
+    said = [np.clip(np.eye(3)[truth] * a + rng.random((300, 3)), 0.01, None) for a in (0.3, 0.6, 1.0)]
+    said = np.array([p / p.sum(1, keepdims=True) for p in said])
+    rows = np.arange(300)
+    mean = np.tensordot(fit_pool(said, truth), said, 1)
+    assert np.log(mean[rows, truth]).mean() >= max(np.log(p[rows, truth]).mean() for p in said) - 1e-6
 
 
 def test_classes_add_up_their_subtypes():

@@ -24,7 +24,7 @@ from spondyl.training.classifier_export import Answers, calibrate, export_classi
 from spondyl.training.classifiers import Width
 from spondyl.training.vertebrae import GROUPS, UNKNOWN, PatientCrops, SiteTruth
 
-SMALL = Width(resnet=(4, 4, 6, 8), densenet=(4, 4, 2, 2), context=(4, 6, 8), token=16, heads=2, layers=1)
+SMALL = Width(resnet=(4, 4, 6, 8), densenet=(4, 4, 2, 2), token=16, heads=2, layers=1)
 SLOTS = (Slot.T1, Slot.T2, Slot.FLUID)
 
 

@@ -18,7 +18,7 @@ from spondyl.training.classifiers import (
 )
 
 GROUPS = (0, 1, 1, 2)
-SMALL = Width(resnet=(4, 4, 6, 8), densenet=(4, 4, 2, 2), context=(4, 6, 8), token=16, heads=2, layers=1)
+SMALL = Width(resnet=(4, 4, 6, 8), densenet=(4, 4, 2, 2), token=16, heads=2, layers=1)
 
 
 @pytest.fixture

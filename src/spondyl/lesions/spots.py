@@ -61,7 +61,7 @@ Chosen by us."""
 LEAST_SD = 1.0
 """Contrast to normal marrow that a spot has at least: what is closer to it is normal marrow. Chosen by us."""
 
-CORE_MM3 = 50.0
+CORE_MM3 = 80.0
 """Smallest volume that must stand out. Chosen by us."""
 
 GROWN_MM = 2.5

@@ -87,7 +87,7 @@ class LesionSettings:
     threshold: float = 0.4
     sure: float = 0.985
     contrast_sd: float = 4.0
-    spot_sd: float = 6.75
+    spot_sd: float = 6.5
     min_volume_mm3: float = 100.0
     epidural: bool = True
 

@@ -84,11 +84,11 @@ class Opinions(NamedTuple):
     Parameters
     ----------
     subtypes : ndarray of float, shape (n_sites, n_subtypes)
-        Mean probability of each subtype.
+        Weighted mean probability of each subtype.
     classes : ndarray of float, shape (n_sites, n_classes)
         The same by class.
     disagreement : ndarray of float, shape (n_sites,)
-        Largest standard deviation between networks of the probability of a class, from 0 to 0.5.
+        Largest standard deviation between networks, weighted, of the probability of a class, from 0 to 0.5.
     activation : ndarray of float32, shape (n_sites, i, j, k)
         What each place of the crop adds to the evidence for malignancy, mean of those networks that tell.
     """
@@ -134,7 +134,7 @@ def scheme_of(card: ModelCard) -> Scheme:
 def classify(
     study: Study, sites: Sequence[Site], masks: Sequence[NDArray[np.bool_]], networks: Sequence[Classifier]
 ) -> Opinions:
-    """Ask several classifiers and average what they say.
+    """Ask several classifiers and average what they say, each with the weight that the first one's card tells.
 
     Parameters
     ----------
@@ -177,8 +177,19 @@ def classify(
     n_classes = len(first.classes)
     classes = np.stack([group(p, first.groups, n_classes) for p in subtypes])
     activation = np.mean(activations, axis=0) if activations else np.zeros((len(sites), 1, 1, 1))
-    mean = np.mean(subtypes, axis=0)
-    return Opinions(mean, classes.mean(0), classes.std(0).max(1), activation.astype(np.float32))
+    weights = _weights(networks)
+    mean, of_classes = (np.tensordot(weights, p, 1) for p in (np.stack(subtypes), classes))
+    disagreement = np.sqrt(np.tensordot(weights, (classes - of_classes) ** 2, 1)).max(1)
+    return Opinions(mean, of_classes, disagreement, activation.astype(np.float32))
+
+
+def _weights(networks: Sequence[Classifier]) -> NDArray[np.float64]:
+    """Weight of each network; all alike unless they were weighed against each other."""
+    table: Any = networks[0].card.details.get("ensemble", {})
+    told = dict(zip(table.get("members", ()), table.get("weights", ()), strict=False))
+    known = [float(told.get(network.card.name, 0.0)) for network in networks]
+    weighed = set(told) == {network.card.name for network in networks} and sum(known) > 0
+    return np.array(known) / sum(known) if weighed else np.full(len(networks), 1 / len(networks))
 
 
 def _by_tokens(

@@ -183,6 +183,39 @@ def group(probabilities: ArrayLike, groups: Sequence[int], n_groups: int) -> Flo
     return classes
 
 
+POOL_ROUNDS = 300
+"""Rounds of expectation and maximization in `fit_pool`: weights have settled long before."""
+
+
+def fit_pool(probabilities: ArrayLike, truth: ArrayLike) -> Floats:
+    """Weigh several networks so that their weighted mean makes the truth most likely.
+
+    Parameters
+    ----------
+    probabilities : array_like of float, shape (n_networks, n, n_classes)
+        What each says of observations that it was not trained on.
+    truth : array_like of int, shape (n,)
+        True class of each.
+
+    Returns
+    -------
+    ndarray of float, shape (n_networks,)
+        Not negative, summing to 1.
+
+    References
+    ----------
+    Stone 1961, The opinion pool, doi 10.1214/aoms/1177704873; fitted as the shares of a mixture, by expectation and
+    maximization, which finds the one maximum there is.
+    """
+    p, y = np.asarray(probabilities, dtype=np.float64), np.asarray(truth)
+    said = np.maximum(p[:, np.arange(len(y)), y], 1e-12)
+    weights: Floats = np.full(len(p), 1 / len(p))
+    for _ in range(POOL_ROUNDS):
+        part = weights[:, None] * said
+        weights = (part / part.sum(0)).mean(1)
+    return weights
+
+
 def conformal_quantiles(probabilities: ArrayLike, truth: ArrayLike, *, error: float = 0.1) -> Floats:
     """Find, for each class, how improbable it may be and still belong to the prediction set.
 

@@ -12,7 +12,7 @@ from torch import nn
 from spondyl.evaluation.calibration import expected_calibration_error
 from spondyl.evaluation.roc import roc_areas
 from spondyl.models.card import CARD_VERSION
-from spondyl.models.confidence import conformal_quantiles, fit_temperature, group, prediction_set, softmax
+from spondyl.models.confidence import conformal_quantiles, fit_pool, fit_temperature, group, prediction_set, softmax
 from spondyl.models.crops import CROP_CHANNELS, CROP_FACTS, CROP_SHAPE, TOKEN_CHANNELS, TOKEN_FACTS
 from spondyl.training.classification import (
     NETWORKS,
@@ -176,17 +176,24 @@ def calibrate(answers_: Answers) -> dict[str, Any]:
     Returns
     -------
     dict
-        ``"temperatures"`` by network, ``"quantiles"`` of the prediction sets of their mean, and as ``"measured"`` what
-        the mean reached on the other half: share of truths in their set, share of sets that are indeterminate, areas
-        under the ROC curve for malignant against all others and against benign, and calibration error of malignant.
+        ``"temperatures"`` and ``"weights"`` by network, ``"quantiles"`` of the prediction sets of their weighted mean,
+        and as ``"measured"`` what the mean reached on the other half: share of truths in their set, share of sets that
+        are indeterminate, areas under the ROC curve for malignant against all others and against benign, and
+        calibration error of malignant.
     """
     fitted = answers_.patient % 2 == 0
     truth = answers_.group[fitted]
     temperatures = {name: fit_temperature(values[fitted], truth, GROUPS) for name, values in answers_.logits.items()}
-    mean = ensemble(answers_.logits, temperatures)
+    tempered = np.stack([class_probabilities(v, temperatures[name]) for name, v in answers_.logits.items()])
+    weights = fit_pool(tempered[:, fitted], truth)
+    mean = np.tensordot(weights, tempered, 1)
     quantiles = conformal_quantiles(mean[fitted], truth, error=ERROR)
-    measured = _measured(mean[~fitted], answers_.group[~fitted], quantiles)
-    return {"temperatures": temperatures, "quantiles": quantiles.tolist(), "measured": measured}
+    return {
+        "temperatures": temperatures,
+        "weights": dict(zip(answers_.logits, np.round(weights, 4).tolist(), strict=True)),
+        "quantiles": quantiles.tolist(),
+        "measured": _measured(mean[~fitted], answers_.group[~fitted], quantiles),
+    }
 
 
 def _measured(mean: np.ndarray, truth: np.ndarray, quantiles: np.ndarray) -> dict[str, float]:
@@ -203,24 +210,22 @@ def _measured(mean: np.ndarray, truth: np.ndarray, quantiles: np.ndarray) -> dic
     return {name: round(float(value), 3) for name, value in figures.items()}
 
 
-def ensemble(logits: Mapping[str, np.ndarray], temperatures: Mapping[str, float]) -> np.ndarray:
-    """Average the class probabilities of several networks.
+def class_probabilities(logits: np.ndarray, temperature: float) -> np.ndarray:
+    """Give the class probabilities of one network.
 
     Parameters
     ----------
-    logits : mapping of str to ndarray, each of shape (n, n_subtypes)
-        By network.
-    temperatures : mapping of str to float
-        By network.
+    logits : ndarray, shape (n, n_subtypes)
+        What it answered.
+    temperature : float
+        Divides the logits.
 
     Returns
     -------
     ndarray of float, shape (n, n_classes)
-        Mean probability of each class.
+        Probability of each class.
     """
-    tempered = [group(softmax(values, temperatures[name]), GROUPS, len(CLASSES)) for name, values in logits.items()]
-    mean: np.ndarray = np.mean(tempered, axis=0)
-    return mean
+    return group(softmax(logits, temperature), GROUPS, len(CLASSES))
 
 
 def write_classifiers(
@@ -319,12 +324,35 @@ def classifier_card(name: str, version: str, graph: tuple[str, str], fitted: Map
         },
         "ensemble": {
             "members": [f"vertebrae_{n}" for n in fitted["temperatures"]],
+            "weights": list(fitted["weights"].values()),
             "error": ERROR,
             "quantiles": fitted["quantiles"],
             "measured": fitted["measured"],
             "measured_on": "synthetic patients that neither training nor calibration saw, with changing sequences",
         },
     }
+
+
+def steps_of(name: str, steps: int) -> int:
+    """Give the steps that a network is trained for where those on crops are trained for some.
+
+    Parameters
+    ----------
+    name : str
+        One of `spondyl.training.classification.NETWORKS`.
+    steps : int
+        Steps of the networks on crops.
+
+    Returns
+    -------
+    int
+        Steps of this one.
+    """
+    return CONTEXT_STEPS * steps if name == "context" else steps
+
+
+CONTEXT_STEPS = 4
+"""Steps of the context transformer for one of the others: it learns from measures, and a step costs it little."""
 
 
 def make_classifiers(patients: Path, runs: Path, out: Path, *, count: int, steps: int) -> list[Path]:
@@ -341,7 +369,7 @@ def make_classifiers(patients: Path, runs: Path, out: Path, *, count: int, steps
     count : int
         Patients.
     steps : int
-        Steps of each network.
+        Steps of the networks on crops; the context transformer takes `CONTEXT_STEPS` times as many.
 
     Returns
     -------
@@ -351,7 +379,7 @@ def make_classifiers(patients: Path, runs: Path, out: Path, *, count: int, steps
     make_cohort(patients, range(FIRST_PATIENT, FIRST_PATIENT + count))
     cohort = load_cohort(patients)
     checkpoints = {
-        name: train_classifier(cohort, runs / f"{name}0", ClassifierSettings(network=name, steps=steps))
+        name: train_classifier(cohort, runs / f"{name}0", ClassifierSettings(network=name, steps=steps_of(name, steps)))
         for name in NETWORKS
     }
-    return write_classifiers(checkpoints, cohort, out, version="1")
+    return write_classifiers(checkpoints, cohort, out, version="2")

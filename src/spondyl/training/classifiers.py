@@ -1,8 +1,8 @@
 """Networks that name the class of a vertebra or lesion from its crop: ResNet, DenseNet, and a context transformer.
 
 All three answer with one logit for each subtype. The first two look at one crop with every sequence; the transformer
-looks at every crop of every sequence of a study at once, for neighbors tell what one vertebra alone does not: that
-there are several lesions, that all marrow is alike, or that the other endplate of a disc is changed too.
+looks at what is measured of every crop of every sequence of a study at once, for neighbors tell what one vertebra alone
+does not: that there are several lesions, that all marrow is alike, or that the other endplate of a disc is changed too.
 """
 
 from __future__ import annotations
@@ -15,8 +15,9 @@ from monai.networks.nets import DenseNet, ResNet
 from torch import nn
 from torch.nn import functional
 
-from spondyl.models.crops import CROP_CHANNELS, CROP_FACTS, TOKEN_CHANNELS, TOKEN_FACTS
-from spondyl.models.study_inputs import Slot
+from spondyl.models.crops import CROP_CHANNELS, CROP_FACTS, TOKEN_FACTS
+from spondyl.models.study_inputs import SHAPE_CHANNELS, Slot
+from spondyl.training.measures import TokenMeasures, n_measures
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -26,6 +27,12 @@ FARTHEST = 8
 
 MASK_FLOOR = 0.05
 """Least weight of places outside the mask, so that what lies around a lesion counts too."""
+
+MOST_SD, BLUR = 6.0, 0.1
+"""Standard deviations beyond which a measure counts no further, and those that are added at random in training."""
+
+MEASURED_NDIM = 3
+"""Dimensions of measures in the place of crops: measuring takes longer than learning, and is done once."""
 
 NEVER = -1e4
 """Attention logit between tokens of different studies."""
@@ -41,15 +48,12 @@ class Width:
         Channels of the four stages.
     densenet : tuple of int
         First channels, growth, and layers of each of the two blocks.
-    context : tuple of int
-        Channels of the encoder's three stages.
     token, heads, layers : int
         Width of a token, attention heads and layers of the transformer.
     """
 
     resnet: tuple[int, int, int, int] = (16, 32, 48, 64)
     densenet: tuple[int, int, int, int] = (16, 12, 4, 6)
-    context: tuple[int, int, int] = (16, 32, 64)
     token: int = 96
     heads: int = 4
     layers: int = 2
@@ -295,69 +299,37 @@ def set_stride(stage: nn.Module, stride: tuple[int, int, int]) -> None:
             layer.stride = stride
 
 
-class _Residual(nn.Module):
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        self.convolutions = nn.Sequential(
-            nn.Conv3d(channels, channels, 3, padding=1, bias=False),
-            nn.BatchNorm3d(channels),
-            nn.ReLU(inplace=True),
-            nn.Conv3d(channels, channels, 3, padding=1, bias=False),
-            nn.BatchNorm3d(channels),
-        )
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return functional.relu(x + self.convolutions(x))
-
-
-def _down(n_in: int, n_out: int, kernel: tuple[int, int, int], stride: tuple[int, int, int]) -> nn.Sequential:
-    padding = (kernel[0] // 2, kernel[1] // 2, kernel[2] // 2)
-    return nn.Sequential(
-        nn.Conv3d(n_in, n_out, kernel, stride, padding, bias=False), nn.BatchNorm3d(n_out), nn.ReLU(inplace=True)
-    )
-
-
 class TokenEncoder(nn.Module):
-    """Turn the crop of one sequence into one token; light, for a study has dozens.
+    """Turn what is measured of the crop of one sequence into one token.
 
     Parameters
     ----------
-    channels : tuple of int
-        Width of the three stages.
     token : int
         Width of a token.
     """
 
-    def __init__(self, channels: tuple[int, int, int], token: int) -> None:
+    def __init__(self, token: int) -> None:
         super().__init__()
-        a, b, c = channels
-        self.fine = nn.Sequential(
-            _down(TOKEN_CHANNELS, a, (1, 3, 3), (1, 2, 2)), _down(a, b, (3, 3, 3), (2, 2, 2)), _Residual(b)
-        )
-        self.coarse = nn.Sequential(_down(b, c, (3, 3, 3), (2, 2, 2)), _Residual(c))
-        self.fine_pool, self.coarse_pool = MaskedPool(b), MaskedPool(c)
-        self.out = nn.Linear(b + c, token)
+        n = n_measures(len(SHAPE_CHANNELS))
+        self.measures, self.scale = TokenMeasures(), nn.BatchNorm1d(n, affine=False)
+        self.out = nn.Sequential(nn.Linear(n, token), nn.GELU(), nn.Linear(token, token))
 
     def forward(self, crops: torch.Tensor) -> torch.Tensor:
         """Encode crops.
 
         Parameters
         ----------
-        crops : Tensor, shape (n, TOKEN_CHANNELS, i, j, k)
-            The crops.
+        crops : Tensor, shape (n, TOKEN_CHANNELS, i, j, k), or (n, 1, n_measures)
+            The crops, or what was measured of them before.
 
         Returns
         -------
         Tensor, shape (n, token)
             One token each.
         """
-        mask = crops[:, -1:]
-        fine = self.fine(crops)
-        coarse = self.coarse(fine)
-        pooled = [
-            (x * pool(x, mask)).sum((2, 3, 4)) for x, pool in ((fine, self.fine_pool), (coarse, self.coarse_pool))
-        ]
-        return self.out(torch.cat(pooled, 1))
+        measures = crops[:, 0] if crops.ndim == MEASURED_NDIM else self.measures(crops)
+        x = self.scale(measures).clamp(-MOST_SD, MOST_SD)
+        return self.out(x + BLUR * torch.randn_like(x) if self.training else x)
 
 
 class ContextLayer(nn.Module):
@@ -379,13 +351,13 @@ class ContextLayer(nn.Module):
         self.before, self.between = nn.LayerNorm(token), nn.LayerNorm(token)
         self.query_key_value = nn.Linear(token, 3 * token)
         self.distance = nn.Embedding(2 * FARTHEST + 1, heads)
-        self.same_slot = nn.Parameter(torch.zeros(heads))
+        self.same_slot, self.same_site = nn.Parameter(torch.zeros(heads)), nn.Parameter(torch.ones(heads))
         self.join = nn.Linear(token, token)
         self.feed = nn.Sequential(nn.Linear(token, 2 * token), nn.GELU(), nn.Dropout(0.1), nn.Linear(2 * token, token))
         nn.init.zeros_(self.distance.weight)
 
     def forward(
-        self, x: torch.Tensor, distance: torch.Tensor, same_slot: torch.Tensor, apart: torch.Tensor
+        self, x: torch.Tensor, distance: torch.Tensor, same: tuple[torch.Tensor, torch.Tensor], apart: torch.Tensor
     ) -> torch.Tensor:
         """Let tokens look at each other.
 
@@ -395,8 +367,10 @@ class ContextLayer(nn.Module):
             The tokens.
         distance : Tensor of int64, shape (n, n)
             From 0 to twice `FARTHEST`.
-        same_slot, apart : Tensor, shape (n, n)
-            1 where two tokens show the same kind of sequence; `NEVER` where they belong to different studies.
+        same : tuple of Tensor, each of shape (n, n)
+            1 where two tokens show the same kind of sequence; the same vertebra or lesion.
+        apart : Tensor, shape (n, n)
+            `NEVER` where they belong to different studies.
 
         Returns
         -------
@@ -405,7 +379,8 @@ class ContextLayer(nn.Module):
         """
         n, width = x.shape
         q, k, v = self.query_key_value(self.before(x)).reshape(n, 3, self.heads, -1).permute(1, 2, 0, 3)
-        bias = self.distance(distance).permute(2, 0, 1) + same_slot * self.same_slot[:, None, None] + apart
+        alike = same[0] * self.same_slot[:, None, None] + same[1] * self.same_site[:, None, None]
+        bias = self.distance(distance).permute(2, 0, 1) + alike + apart
         attention = (q @ k.transpose(1, 2) / (width / self.heads) ** 0.5 + bias).softmax(-1)
         x = x + self.join((attention @ v).transpose(0, 1).reshape(n, width))
         return x + self.feed(self.between(x))
@@ -426,7 +401,7 @@ class ContextTransformer(nn.Module):
 
     def __init__(self, groups: tuple[int, ...], width: Width = Width()) -> None:
         super().__init__()
-        self.encoder = TokenEncoder(width.context, width.token)
+        self.encoder = TokenEncoder(width.token)
         self.slot = nn.Embedding(len(Slot), width.token)
         self.facts = nn.Linear(TOKEN_FACTS, width.token)
         self.layers = nn.ModuleList(ContextLayer(width.token, width.heads) for _ in range(width.layers))
@@ -446,8 +421,8 @@ class ContextTransformer(nn.Module):
 
         Parameters
         ----------
-        crops : Tensor, shape (n, TOKEN_CHANNELS, i, j, k)
-            One crop for each site and sequence.
+        crops : Tensor, shape (n, TOKEN_CHANNELS, i, j, k), or (n, 1, n_measures)
+            One crop for each site and sequence, or what was measured of it before.
         facts : Tensor, shape (n, TOKEN_FACTS)
             Facts of its sequence, and whether a lesion is meant.
         slot : Tensor of int64, shape (n,)
@@ -465,11 +440,10 @@ class ContextTransformer(nn.Module):
         x = self.encoder(crops) + self.slot(slot) + self.facts(facts)
         own = x
         gap = (position[:, None] - position[None]).round().clamp(-FARTHEST, FARTHEST).long() + FARTHEST
-        same_slot = (slot[:, None] == slot[None]).to(x.dtype)
+        same_slot, same_site = ((y[:, None] == y[None]).to(x.dtype) for y in (slot, site))
         apart = (study[:, None] != study[None]).to(x.dtype) * NEVER
         for layer in self.layers:
-            x = layer(x, gap, same_slot, apart)
-        same_site = (site[:, None] == site[None]).to(x.dtype)
+            x = layer(x, gap, (same_slot, same_site), apart)
         mean = same_site / same_site.sum(1, keepdim=True)
         return self.out(self.norm(mean @ torch.cat([own, x], 1)))
 

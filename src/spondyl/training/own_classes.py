@@ -241,6 +241,7 @@ def _calibrated(logits: np.ndarray, rows: list[dict[str, Any]], network: str) ->
     }
     return {
         "temperatures": {network: temperature},
+        "weights": {network: 1.0},
         "quantiles": quantiles.tolist(),
         "measured": {name: round(float(value), 4) for name, value in measured.items()},
     }
