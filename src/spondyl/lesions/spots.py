@@ -98,8 +98,8 @@ def spot_contrast(series: Sequence[Volume], body: Mask, spacing_mm: tuple[float,
     shares = [_blurred(inside.astype(np.float32), sigma, spacing_mm) for sigma in SCALES_MM]
     for image, contrast in zip(series, found, strict=True):
         marrow = np.where(inside, image[box], 0).astype(np.float32)
-        means = [
-            _blurred(marrow, sigma, spacing_mm) / np.maximum(share, 1e-3)
+        means: list[Volume] = [
+            _blurred(marrow, sigma, spacing_mm) / np.maximum(share, np.float32(1e-3))
             for sigma, share in zip(SCALES_MM, shares, strict=True)
         ]
         for fine, coarse, share in zip(means, means[1:], shares, strict=False):
