@@ -98,8 +98,8 @@ def spot_contrast(series: Sequence[Volume], body: Mask, spacing_mm: tuple[float,
     shares = [_blurred(inside.astype(np.float32), sigma, spacing_mm) for sigma in SCALES_MM]
     for image, contrast in zip(series, found, strict=True):
         marrow = np.where(inside, image[box], 0).astype(np.float32)
-        means: list[Volume] = [
-            _blurred(marrow, sigma, spacing_mm) / np.maximum(share, np.float32(1e-3))
+        means = [
+            _blurred(marrow, sigma, spacing_mm) / np.maximum(share, 1e-3)
             for sigma, share in zip(SCALES_MM, shares, strict=True)
         ]
         for fine, coarse, share in zip(means, means[1:], shares, strict=False):
@@ -201,7 +201,7 @@ def _blurred(image: Volume, sigma_mm: float, spacing_mm: tuple[float, float, flo
     return blurred
 
 
-def _standardized(difference: Volume, known: Mask) -> Volume:
+def _standardized(difference: NDArray[np.floating], known: Mask) -> Volume:
     """Distance from the median, in standard deviations by the middle or by the tails, whichever is larger."""
     values = difference[known]
     middle = float(np.median(values))
