@@ -29,6 +29,7 @@ from spondyl.training.classification import (
     answers,
     fold_of,
     given_slots,
+    measured,
     train_classifier,
 )
 from spondyl.training.classifier_export import steps_of
@@ -70,7 +71,10 @@ def radiomic_rows(patient: PatientCrops) -> list[dict[str, float]]:
 
 
 def radiomics_probabilities(
-    cohort: Mapping[int, PatientCrops], trained: Sequence[int], tested: Sequence[int]
+    cohort: Mapping[int, PatientCrops],
+    features_of: Mapping[int, list[dict[str, float]]],
+    trained: Sequence[int],
+    tested: Sequence[int],
 ) -> np.ndarray:
     """Probability of malignancy by logistic regression on radiomic features."""
     from sklearn.feature_extraction import DictVectorizer
@@ -79,10 +83,10 @@ def radiomics_probabilities(
     from sklearn.preprocessing import StandardScaler
 
     model = make_pipeline(DictVectorizer(sparse=False), StandardScaler(), LogisticRegression(C=0.05, max_iter=2000))
-    rows = [row for seed in trained for row in radiomic_rows(cohort[seed])]
+    rows = [row for seed in trained for row in features_of[seed]]
     truth = [site.group for seed in trained for site in cohort[seed].sites]
     model.fit(rows, truth)
-    return model.predict_proba([row for seed in tested for row in radiomic_rows(cohort[seed])])
+    return model.predict_proba([row for seed in tested for row in features_of[seed]])
 
 
 def network_probabilities(
@@ -90,6 +94,8 @@ def network_probabilities(
 ) -> np.ndarray:
     """Probability of each class by a trained network."""
     network, _ = load_average(checkpoint, NETWORKS[name](GROUPS))
+    if name == "context":
+        patients = [measured(p) for p in patients]
     logits = [answers(network, p, slots_of(p, series)) for p in patients]
     return group(softmax(np.concatenate(logits)), GROUPS, len(CLASSES))
 
@@ -118,6 +124,7 @@ def main() -> None:
     parser.add_argument("--json", type=Path)
     arguments = parser.parse_args()
     cohort = load_cohort(arguments.cohort)
+    features_of = {seed: radiomic_rows(patient) for seed, patient in cohort.items()}
     answered: dict[tuple[str, str], list[np.ndarray]] = {}
     truths: list[tuple[int, bool, int]] = []
     for fold in range(arguments.folds):
@@ -125,7 +132,9 @@ def main() -> None:
         trained = [seed for seed in cohort if fold_of(seed) != fold]
         patients = [cohort[seed] for seed in tested]
         truths += [(s.group, s.is_hard_mimic, seed) for seed in tested for s in cohort[seed].sites]
-        answered.setdefault(("radiomics", "T1 T2 fluid"), []).append(radiomics_probabilities(cohort, trained, tested))
+        answered.setdefault(("radiomics", "T1 T2 fluid"), []).append(
+            radiomics_probabilities(cohort, features_of, trained, tested)
+        )
         for name in arguments.networks:
             settings = ClassifierSettings(network=name, fold=fold, steps=steps_of(name, arguments.steps))
             checkpoint = arguments.runs / f"{name}{fold}" / "checkpoint.pt"
