@@ -265,9 +265,9 @@ def _recorded(case: Case, settings: ClassifySettings, networks: tuple[Classifier
         {network.name: network.sha256 for network in networks},
         methods=(
             "Every vertebra and lesion candidate was classed as normal, benign or malignant, with a subtype, by the "
-            "mean of a transformer over all levels and sequences, a 3D ResNet and a 3D DenseNet, trained on synthetic "
-            "patients alone and calibrated by temperature on others; probabilities of lesions are shared with the "
-            "network that found them, prediction sets are split conformal."
+            "weighted mean of a transformer over all levels and sequences, a 3D ResNet and a 3D DenseNet, trained on "
+            "synthetic patients alone and calibrated by temperature on others; probabilities of lesions are shared "
+            "with the network that found them, prediction sets are split conformal."
         ),
     )
     return case.with_(history=(*case.history, record))
