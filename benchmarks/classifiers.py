@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import json
+from itertools import combinations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -50,6 +51,9 @@ SUBSETS: dict[str, tuple[Series, ...]] = {
     "T2 alone": (Series.T2,),
 }
 """Sequences that a patient is looked at with."""
+
+PAIRED = "T1 T2 fluid"
+"""Sequences on which all are compared by pairs."""
 
 MALIGNANT = CLASSES.index("malignant")
 
@@ -154,6 +158,12 @@ def main() -> None:
     )
     for name, row in table.items():
         print(name.ljust(24), " ".join(f"{key} {value:.3f}" for key, value in row.items()))
+    compared = {name: whole[name, PAIRED] for name in ("radiomics", *arguments.networks)}
+    scores = np.stack([p[:, MALIGNANT] for p in compared.values()])
+    areas = roc_areas(truth == MALIGNANT, scores, names=list(compared), patients=patient)
+    for first, second in combinations(compared, 2):
+        gap = areas.compare(second, first)
+        print(f"{second} over {first}, {PAIRED}: {gap.value:+.3f} ({gap.low:+.3f} to {gap.high:+.3f})")
     if arguments.json:
         arguments.json.write_text(json.dumps(table, indent=1), encoding="utf-8")
 
