@@ -15,6 +15,7 @@ import cc3d
 import numpy as np
 from scipy import ndimage
 
+from spondyl.core.at_once import at_once
 from spondyl.core.marrow import TO_SD
 
 if TYPE_CHECKING:
@@ -96,8 +97,9 @@ def spot_contrast(series: Sequence[Volume], body: Mask, spacing_mm: tuple[float,
     box = ndimage.find_objects(inner.astype(np.uint8))[0]
     inside = inner[box]
     shares = [_blurred(inside.astype(np.float32), sigma, spacing_mm) for sigma in SCALES_MM]
-    for image, contrast in zip(series, found, strict=True):
-        marrow = np.where(inside, image[box], 0).astype(np.float32)
+
+    def contrast(image: Volume) -> Volume:
+        marrow, most = np.where(inside, image[box], 0).astype(np.float32), np.zeros(inside.shape, np.float32)
         means = [
             _blurred(marrow, sigma, spacing_mm) / np.maximum(share, 1e-3)
             for sigma, share in zip(SCALES_MM, shares, strict=True)
@@ -105,7 +107,11 @@ def spot_contrast(series: Sequence[Volume], body: Mask, spacing_mm: tuple[float,
         for fine, coarse, share in zip(means, means[1:], shares, strict=False):
             known = inside & (share > LEAST_INSIDE)
             if known.any():
-                contrast[box] = np.maximum(contrast[box], _standardized(fine - coarse, known))
+                most = np.maximum(most, _standardized(fine - coarse, known))
+        return most
+
+    for whole, part in zip(found, at_once(contrast, series), strict=True):
+        whole[box] = part
     return found
 
 

@@ -20,6 +20,7 @@ from spondyl.core import (
     StepRecord,
     Structure,
 )
+from spondyl.core.at_once import at_once
 from spondyl.lesions.candidates import Candidate, Thresholds, by_vertebra, find_candidates, search_region
 from spondyl.lesions.compartments import Compartment, divide
 from spondyl.lesions.conspicuity import Conspicuity, conspicuity
@@ -137,7 +138,7 @@ def find_lesions(case: Case, settings: LesionSettings, *, network: Network) -> C
     found, sequences, series = looked
     region = search_region(structures.array, grid.spacing_mm)
     benign, malignant = (np.where(region, onto(found.probabilities[i], found.grid, grid), 0) for i in (1, 2))
-    seen = _conspicuity(case, [onto(s, found.grid, grid) for s in series], malignant + benign)
+    seen = _conspicuity(case, at_once(lambda s: onto(s, found.grid, grid), series), malignant + benign)
     candidates = find_candidates(malignant, benign, region, grid.spacing_mm, settings.thresholds, seen=seen)
     instances = case.labels["vertebrae"].array
     candidates = by_vertebra(candidates, instances, (malignant, benign), grid.spacing_mm)

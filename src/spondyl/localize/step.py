@@ -65,8 +65,8 @@ class LocalizeSettings:
     max_sequences : int
         Sequences the network looks at, the reference included.
     views : int
-        Views of the reference image; see `spondyl.models.segment`. Further sequences are looked at once, and only
-        around the spine found on it.
+        Views of the reference image where it is looked at alone; see `spondyl.models.segment`. Of several sequences
+        each is looked at once, and further ones only around the spine found on the reference.
     cortex_share : float
         Part of the cortex' thickness that counts as vertebral body: 1 outlines its outer edge, 0 the marrow. Readers
         draw between the two; the default fits three public sets of manual outlines best (benchmarks/real_volumes.py).
@@ -127,8 +127,8 @@ def localize(case: Case, settings: LocalizeSettings, *, network: Network) -> Cas
     """
     reference = case.reference or next(iter(case.images))
     used = _looked_at(sequences_of(case, reference, settings.max_sequences), network)
-    first = segment(case.images[used[0]], network, views=settings.views)
     # The mean over sequences evens out what a second view of each would.
+    first = segment(case.images[used[0]], network, views=settings.views if len(used) == 1 else 1)
     others = [segment(case.images[s], network, views=1, around=first) for s in used[1:]]
     found = fuse([first, *others])
     image = case.images[reference]

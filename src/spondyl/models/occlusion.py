@@ -29,8 +29,8 @@ N_SLOTS = len(Slot)
 CELLS, LEAST_CELL_MM = 4, 10.0
 """Cells along each axis, and their least size in mm. Chosen by us: 64 looks at a finding take seconds."""
 
-MOST_VOXELS = 2_000_000
-"""Voxels looked at in all, about two seconds on two processors: around a large finding cells are fewer, and where not
+MOST_VOXELS = 1_000_000
+"""Voxels looked at in all, about a second on two processors: around a large finding cells are fewer, and where not
 even two along each axis are left, places are not told apart. Chosen by us."""
 
 MARGIN_MM = 12.0
