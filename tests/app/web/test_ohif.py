@@ -286,14 +286,17 @@ def _shown(page):
 STILL = 4
 """Looks, a second apart, that must show the same: OHIF draws picture, overlay and letters one after the other."""
 
-LOOKS = 240
-"""Looks until what is seen is taken for the last word; a busy machine may stand still before OHIF is done."""
+LOOKS, PATIENCE = 240, 60
+"""Looks until what is seen is taken for the last word, since a busy machine may stand still before OHIF is done; and
+looks at nothing until the page is opened again, since OHIF now and then never draws an overlay that came too early."""
 
 
 def _settled(page, as_wanted):
     """The picture and the words around it once both have stood still as wanted, or as they are after minutes."""
     looks, seen = [], None
-    for _ in range(LOOKS):
+    for look in range(LOOKS):
+        if look and not look % PATIENCE and seen is None:
+            page.reload()
         page.wait_for_timeout(1000)
         shown = _shown(page) if page.locator("[data-cy=viewport-pane] canvas").count() else None
         looks = [*looks, shown][-STILL:]
