@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 
 import pytest
 
-from spondyl.core.at_once import Beside, at_most, at_once
+from spondyl.core.at_once import Beside, _give_way, at_most, at_once
 
 
 def test_results_come_in_the_order_of_what_was_given():
@@ -103,3 +104,20 @@ def test_its_error_is_raised_where_it_is_asked_for(threads):
 def test_what_nobody_asks_for_is_never_done_with_one_thread():
     with at_most(1), Beside() as beside:
         beside.begin("never", pytest.fail, "asked for by nobody")
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_setscheduler"), reason="the system knows no policies of scheduling")
+def test_early_work_gives_way_under_every_policy(monkeypatch):
+    given = []
+    monkeypatch.setattr(os, "sched_getscheduler", lambda _: os.SCHED_RR)
+    monkeypatch.setattr(os, "sched_getparam", lambda _: os.sched_param(3))
+    monkeypatch.setattr(os, "sched_setscheduler", lambda *how: given.append(how))
+    _give_way()
+    ((thread, policy, parameters),) = given
+    assert (thread, policy, parameters.sched_priority) == (0, os.SCHED_RR, 2)
+
+
+def test_where_the_system_knows_no_policies_nothing_is_asked_of_it(monkeypatch):
+    monkeypatch.delattr(os, "sched_getscheduler", raising=False)
+    monkeypatch.setattr(os, "setpriority", pytest.fail)
+    _give_way()
