@@ -25,6 +25,7 @@ from pathlib import Path
 import nibabel as nib
 import numpy as np
 from scipy import ndimage
+from synthetic_patients import COUNTED, HIT_SHARE
 
 from spondyl import __version__
 from spondyl.app.analyze import load_networks
@@ -34,7 +35,6 @@ from spondyl.evaluation.proportions import proportion
 from spondyl.evaluation.roc import roc_areas
 from spondyl.pipeline.run import run
 from spondyl.pipeline.settings import Settings
-from spondyl.pipeline.steps import STEPS
 
 RAS_TO_LPS = np.diag([-1.0, -1.0, 1.0, 1.0])
 
@@ -57,18 +57,11 @@ SIZES_ML = {"large": (2.5, 0.5, 1.0, 12.0), "small": (0.5, 0.4, 0.15, 1.0)}
 EDGE_MM = 0.7
 """Width of the soft edge."""
 
-HIT_SHARE = 0.2
-"""A lesion is found when candidates cover this share of it."""
-
 BODIES_APART = 2
 """Lesions of one planting lie at least so many bodies apart."""
 
 FIRST_SEED = 1_200_000
 """Seeds of this benchmark; training draws below a million."""
-
-
-COUNTED = tuple(entry for entry in STEPS if entry.name in ("harmonize", "localize", "lesions", "classify"))
-"""Steps whose results are counted here; none of the later ones changes them."""
 
 
 @dataclass(frozen=True, eq=False)
