@@ -31,9 +31,9 @@ from spondyl.training.classification import (
     fold_of,
     given_slots,
     measured,
+    steps_of,
     train_classifier,
 )
-from spondyl.training.classifier_export import steps_of
 from spondyl.training.export import load_average
 from spondyl.training.study_contrast import Series
 from spondyl.training.vertebrae import CLASSES, GROUPS, load_cohort

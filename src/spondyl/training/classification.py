@@ -48,6 +48,9 @@ CUT_SHARE = 0.35
 MEASURED_AT_ONCE = 8
 """Tokens that are measured together."""
 
+CONTEXT_STEPS = 4
+"""Steps of the context transformer for one of the others: it learns from measures, and a step costs it little."""
+
 N_FOLDS = 5
 """Parts that a cohort is split into, by patient."""
 
@@ -79,6 +82,24 @@ class ClassifierSettings(LoopSettings):
     network: str = "context"
     sites: int = 48
     fold: int = 0
+
+
+def steps_of(name: str, steps: int) -> int:
+    """Give the steps that a network is trained for where those on crops are trained for some.
+
+    Parameters
+    ----------
+    name : str
+        One of `NETWORKS`.
+    steps : int
+        Steps of the networks on crops.
+
+    Returns
+    -------
+    int
+        Steps of this one.
+    """
+    return CONTEXT_STEPS * steps if name == "context" else steps
 
 
 def fold_of(patient: int) -> int:

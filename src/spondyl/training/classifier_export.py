@@ -20,6 +20,7 @@ from spondyl.training.classification import (
     answers,
     fold_of,
     seen_slots,
+    steps_of,
     train_classifier,
 )
 from spondyl.training.export import load_average, write_graph
@@ -333,28 +334,6 @@ def classifier_card(name: str, version: str, graph: tuple[str, str], fitted: Map
     }
 
 
-def steps_of(name: str, steps: int) -> int:
-    """Give the steps that a network is trained for where those on crops are trained for some.
-
-    Parameters
-    ----------
-    name : str
-        One of `spondyl.training.classification.NETWORKS`.
-    steps : int
-        Steps of the networks on crops.
-
-    Returns
-    -------
-    int
-        Steps of this one.
-    """
-    return CONTEXT_STEPS * steps if name == "context" else steps
-
-
-CONTEXT_STEPS = 4
-"""Steps of the context transformer for one of the others: it learns from measures, and a step costs it little."""
-
-
 def make_classifiers(patients: Path, runs: Path, out: Path, *, count: int, steps: int) -> list[Path]:
     """Make patients, train the three networks without the first fold, calibrate them on it, and write them.
 
@@ -369,7 +348,7 @@ def make_classifiers(patients: Path, runs: Path, out: Path, *, count: int, steps
     count : int
         Patients.
     steps : int
-        Steps of the networks on crops; the context transformer takes `CONTEXT_STEPS` times as many.
+        Steps of the networks on crops; the context transformer takes more, as `steps_of` tells.
 
     Returns
     -------

@@ -14,7 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from spondyl.training.classification import NETWORKS
+from spondyl.training.classification import NETWORKS, steps_of
 from spondyl.training.vertebrae import FIRST_PATIENT
 
 if TYPE_CHECKING:
@@ -125,7 +125,7 @@ def _classifying(work: Path, recipe: Recipe) -> dict[str, list[str]]:
     for fold in range(recipe.folds):
         for network in NETWORKS:
             name = f"{network}{fold}"
-            options = ["--network", network, "--fold", str(fold), "--steps", str(recipe.class_steps)]
+            options = ["--network", network, "--fold", str(fold), "--steps", str(steps_of(network, recipe.class_steps))]
             options += ["--sites", str(recipe.class_sites), "--workers", "1", "--seconds", str(recipe.class_seconds)]
             commands[name] = ["classifier", str(work / "patients"), "--out", str(work / "runs" / name), *options]
     return commands
