@@ -7,14 +7,9 @@ learn them from a few hundred patients, and can spend what it learns on neighbor
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import torch
 from torch import nn
 from torch.nn import functional
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
 
 RING = (1, 5, 5)
 """Box by which what is meant is widened, in voxels; what that adds is its surroundings."""
@@ -49,20 +44,13 @@ def n_measures(n_shapes: int) -> int:
 
 
 class TokenMeasures(nn.Module):
-    """Measure the crop of one sequence; nothing in it is learnt.
-
-    Parameters
-    ----------
-    centers : sequence of float, optional
-        Middles of the bins of the histograms.
-    """
+    """Measure the crop of one sequence; nothing in it is learnt."""
 
     centers: torch.Tensor
 
-    def __init__(self, centers: Sequence[float] | None = None) -> None:
+    def __init__(self) -> None:
         super().__init__()
-        middles = torch.linspace(*BRIGHTNESS, N_BINS) if centers is None else torch.tensor(centers)
-        self.register_buffer("centers", middles, persistent=False)
+        self.register_buffer("centers", torch.linspace(*BRIGHTNESS, N_BINS), persistent=False)
 
     def forward(self, crops: torch.Tensor) -> torch.Tensor:
         """Measure.
@@ -97,7 +85,7 @@ class TokenMeasures(nn.Module):
         moments = [mean, spread, (scaled**3 * share).sum((2, 3, 4), keepdim=True)]
         moments.append((scaled**4 * share).sum((2, 3, 4), keepdim=True).sqrt())
         width = self.centers[1] - self.centers[0]
-        held = image.clamp(float(BRIGHTNESS[0]), float(BRIGHTNESS[1])).flatten(1)[:, None]
+        held = image.clamp(*BRIGHTNESS).flatten(1)[:, None]
         near = (1 - (held - self.centers[:, None]).abs() / width).clamp(min=0)
         bins = (near * share.flatten(1)[:, None]).sum(2)
         return torch.cat([m.flatten(1) for m in moments] + [bins, (shapes * share).sum((2, 3, 4))], 1)
