@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import cc3d
 import numpy as np
 from scipy import ndimage
+from scipy.special import expit, logit
 
 from spondyl.core.at_once import at_once
 from spondyl.core.marrow import TO_SD
@@ -165,8 +166,7 @@ def find_spots(
     far = order[0] if len(order) == 1 else np.minimum(order[0], order[1] + SECOND_BEHIND_SD)
     # The network's borders are a pixel off now and then.
     near = ndimage.maximum_filter(lesion, [1 if axis == across else 3 for axis in range(3)])
-    floor = 1 / (1 + np.exp(MOST_ODDS))
-    odds = np.log(np.clip(near, floor, 1 - floor)) - np.log1p(-np.clip(near, floor, 1 - floor))
+    odds = logit(np.clip(near, expit(-MOST_ODDS), expit(MOST_ODDS)))
     core = (far + ODDS_WEIGHT * odds > least_sd) & (far > ALONE_SD) & ~taken
     labels, n = cc3d.connected_components(core, connectivity=18, return_N=True)
     reach = [int(np.ceil(GROWN_MM / mm)) for mm in spacing_mm]
