@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from marrow_boxes import SHAPE, SPACING_MM, marrow_boxes
 from spondyl.lesions.conspicuity import (
     LEAST_SPREAD,
     Conspicuity,
@@ -13,17 +14,13 @@ from spondyl.lesions.conspicuity import (
 )
 from spondyl.lesions.spots import EDGE_SHARE
 
-SHAPE, SPACING_MM = (10, 90, 40), (4.0, 1.0, 1.0)
 SPOT = np.s_[4:7, 38:46, 12:22]
 SPREAD = 0.2
 
 
 @pytest.fixture(scope="module")
 def bodies():
-    numbers = np.zeros(SHAPE, np.uint16)
-    for number, top in ((1, 3), (2, 33), (3, 63)):
-        numbers[1:9, top : top + 24, 5:35] = number
-    return numbers
+    return marrow_boxes()
 
 
 def _marrow(bodies, *, spot=0.0, seed=0):

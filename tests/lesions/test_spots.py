@@ -6,20 +6,17 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
+from marrow_boxes import SHAPE, SPACING_MM, marrow_boxes
 from spondyl.lesions.conspicuity import conspicuity
 from spondyl.lesions.spots import CORE_MM3, LEAST_SPREAD, find_spots, spot_contrast, within
 
-SHAPE, SPACING_MM = (10, 90, 40), (4.0, 1.0, 1.0)
 SPOT = np.s_[4:7, 38:47, 13:22]
 SPREAD = 0.2
 
 
 @pytest.fixture(scope="module")
 def bodies():
-    numbers = np.zeros(SHAPE, np.uint16)
-    for number, top in ((1, 3), (2, 33), (3, 63)):
-        numbers[1:9, top : top + 24, 5:35] = number
-    return numbers
+    return marrow_boxes()
 
 
 def _marrow(bodies, *, spot=0.0, seed=0, grain_mm=0.0):
