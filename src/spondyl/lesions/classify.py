@@ -10,6 +10,8 @@ from scipy import ndimage
 
 from spondyl import __version__
 from spondyl.core import SAGITTAL, Case, Image, LabelMap, ModelError, QualityFlag, SettingsError, StepRecord, reorient
+from spondyl.lesions.described import described
+from spondyl.lesions.overlooked import overlooked
 from spondyl.models.classify import classify, scheme_of
 from spondyl.models.confidence import Scaling, entropy, prediction_set
 from spondyl.models.crops import CROP_SHAPE, crop_places, lesion_site, vertebra_sites
@@ -26,6 +28,9 @@ if TYPE_CHECKING:
 
 NEAR_LESION_MM = 12.0
 """Class activation is told this far around a lesion. Chosen by us: farther away it explains something else."""
+
+SEVERAL_SERIES = 2
+"""Series from which on a vertebra judged diseased can become a candidate: on one, uneven marrow looks diseased, too."""
 
 NOT_JUDGED = QualityFlag(
     "classes_not_judged",
@@ -44,6 +49,10 @@ class ClassifySettings:
         None by default: the shipped classifiers have not been shown to judge better than the finder.
     sets : bool
         Whether prediction sets are told; without them nothing is called indeterminate.
+    overlooked : float
+        Probability of any lesion in a vertebra, judged on several series, from which it becomes a candidate although
+        none was found in it; see `spondyl.lesions.overlooked`. With 1 none does. Chosen on synthetic validation
+        patients.
 
     Raises
     ------
@@ -53,11 +62,13 @@ class ClassifySettings:
 
     weight: float = 0.0
     sets: bool = True
+    overlooked: float = 0.7
 
     def __post_init__(self) -> None:
-        if not 0 <= self.weight <= 1:
-            msg = f"classify.weight must lie between 0 and 1, got {self.weight}"
-            raise SettingsError(msg)
+        for name in ("weight", "overlooked"):
+            if not 0 <= getattr(self, name) <= 1:
+                msg = f"classify.{name} must lie between 0 and 1, got {getattr(self, name)}"
+                raise SettingsError(msg)
 
 
 class Asked(NamedTuple):
@@ -101,8 +112,8 @@ def classify_findings(
     -------
     Case
         With probabilities, subtype, prediction set and uncertainty of vertebrae and lesions, lesions and their labels
-        in the order of the new probability of malignancy, and the map ``"saliency"`` raised where an image speaks
-        for malignancy.
+        in the order of the new probability of malignancy, candidates in vertebrae judged diseased that had none, and
+        the map ``"saliency"`` raised where an image speaks for malignancy.
     """
     networks = (context, resnet, densenet)
     study = ahead or (study_of(case, context.card) if "structures" in case.labels else None)
@@ -117,8 +128,10 @@ def classify_findings(
     vertebrae = tuple(replace(v, **fields) for v, fields in zip(case.vertebrae, said[:n], strict=True))
     saliency = _activated(case, asked.sites[n:], opinions.activation[n:], study.grid)
     lesions = [_weighed(x, replace(x, **fields), settings) for x, fields in zip(case.lesions, said[n:], strict=True)]
-    case = case.with_(vertebrae=vertebrae, maps={**case.maps, **saliency})
-    return _recorded(_in_order(case, lesions), settings, networks)
+    case = case.with_(vertebrae=vertebrae, lesions=tuple(lesions), maps={**case.maps, **saliency})
+    if "lesions" in case.labels and len(study.slots) >= SEVERAL_SERIES and settings.overlooked < 1:
+        case = _looked_again(case, settings, tuple(s.value for s in study.sequences))
+    return _recorded(_in_order(case), settings, networks)
 
 
 def study_to_classify(case: Case, _: ClassifySettings, *, context: Classifier, **_others: Classifier) -> Study | None:
@@ -166,6 +179,37 @@ def _fields(
         "prediction_set": names or (() if settings.sets else (scheme.classes[int(np.argmax(classes))],)),
         "uncertainty": float(np.clip(max(entropy(classes), 2 * opinions.disagreement[row]), 0, 1)),
     }
+
+
+def _looked_again(case: Case, settings: ClassifySettings, used: tuple[str, ...]) -> Case:
+    """Add candidates in vertebrae judged diseased in which nothing was found, with the classes of the vertebra."""
+    found = overlooked(case, settings.overlooked)
+    if not found:
+        return case
+    labels, lesions = case.labels["lesions"], list(case.lesions)
+    array, names = labels.array.copy(), dict(labels.names)
+    first = max(int(array.max()), *(lesion.label for lesion in lesions), 0) + 1
+    for label, (vertebra, candidate) in enumerate(found, start=first):
+        array[candidate.box][candidate.where] = label
+        names[label] = f"lesion {label}"
+        lesions.append(
+            replace(
+                described(label, candidate, case, used),
+                subtype=vertebra.subtype,
+                subtype_probabilities=vertebra.subtype_probabilities,
+                prediction_set=vertebra.prediction_set,
+            )
+        )
+    case = case.with_(lesions=tuple(lesions), labels={**case.labels, "lesions": LabelMap(array, labels.grid, names)})
+    return case.flagged(_without_borders(len(found)))
+
+
+def _without_borders(n: int) -> QualityFlag:
+    text = (
+        f"{n} candidate{'s' if n > 1 else ''} stand{'s' if n == 1 else ''} for a vertebra judged diseased in which no "
+        "border of a lesion was found: trust the vertebra, not the outline or the volume."
+    )
+    return QualityFlag("without_borders", text, severity="info")
 
 
 def _weighed(found: Lesion, judged: Lesion, settings: ClassifySettings) -> Lesion:
@@ -218,10 +262,10 @@ def _masks(labels: LabelMap, grid: Grid, numbers: list[int]) -> list[NDArray[np.
     return [resample((array == number).astype(np.float32), turned, grid) > 0.4 for number in numbers]
 
 
-def _in_order(case: Case, lesions: list[Lesion]) -> Case:
+def _in_order(case: Case) -> Case:
     """Put lesions in the order of their new probability of malignancy, and number them and their labels anew."""
-    order = sorted(lesions, key=lambda x: -x.probabilities["malignant"])
-    if not lesions:
+    order = sorted(case.lesions, key=lambda x: -x.probabilities["malignant"])
+    if not order:
         return case
     labels = case.labels["lesions"]
     new = np.zeros(int(labels.array.max()) + 1, np.uint16)
@@ -267,7 +311,8 @@ def _recorded(case: Case, settings: ClassifySettings, networks: tuple[Classifier
             "Every vertebra and lesion candidate was classed as normal, benign or malignant, with a subtype, by the "
             "weighted mean of a transformer over all levels and sequences, a 3D ResNet and a 3D DenseNet, trained on "
             "synthetic patients alone and calibrated by temperature on others; probabilities of lesions are shared "
-            "with the network that found them, prediction sets are split conformal."
+            "with the network that found them, prediction sets are split conformal. A vertebra judged diseased on "
+            "several series in which nothing was found became a candidate itself."
         ),
     )
     return case.with_(history=(*case.history, record))

@@ -13,7 +13,6 @@ from spondyl.core import (
     Image,
     LabelMap,
     Lesion,
-    Measurement,
     QualityFlag,
     Sequence,
     SettingsError,
@@ -22,11 +21,10 @@ from spondyl.core import (
 )
 from spondyl.core.at_once import at_once
 from spondyl.lesions.candidates import Candidate, Thresholds, by_vertebra, find_candidates, search_region
-from spondyl.lesions.compartments import Compartment, divide
 from spondyl.lesions.conspicuity import Conspicuity, conspicuity
 from spondyl.lesions.contrast_doubt import contrast_flags
+from spondyl.lesions.described import described
 from spondyl.lesions.epidural import with_epidural_parts
-from spondyl.lesions.measure import longest_diameter_mm
 from spondyl.models.adopted import is_adopted, sequences_for, ways_of
 from spondyl.models.detect import Detection, detect, detect_elsewhere, onto
 from spondyl.models.study import study_of
@@ -35,7 +33,7 @@ from spondyl.models.study_inputs import Slot
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from spondyl.core import Grid, Vertebra
+    from spondyl.core import Grid
     from spondyl.models import Network
 
 SMALL_MM3 = 1000.0
@@ -46,9 +44,6 @@ TOO_DARK = frozenset({Slot.DWI})
 
 SUSPICIOUS = 0.3
 """Probability of any lesion above which marrow does not tell what is normal. Chosen by us."""
-
-MIN_PART_MM3 = 50.0
-"""Smallest volume outside bone that is told of. Chosen by us: below it borders of the outlines explain it."""
 
 
 @dataclass(frozen=True)
@@ -145,7 +140,7 @@ def find_lesions(case: Case, settings: LesionSettings, *, network: Network) -> C
     if settings.epidural:
         candidates = with_epidural_parts(candidates, case)
     used = tuple(s.value for s in sequences)
-    lesions = [_lesion(label, c, case, used) for label, c in enumerate(candidates, start=1)]
+    lesions = [described(label, c, case, used) for label, c in enumerate(candidates, start=1)]
     doubt = _doubt(found, grid)
     return _with_candidates(
         case, settings, network, tuple(zip(candidates, lesions, strict=True)), (malignant, benign, doubt)
@@ -240,69 +235,3 @@ def _with_candidates(
         text = "Candidates below 1 mL are listed, but are unreliable at this size."
         case = case.flagged(QualityFlag("small_candidates", text, severity="info"))
     return case
-
-
-def _host(instances: NDArray[np.uint16], vertebrae: tuple[Vertebra, ...]) -> Vertebra | None:
-    """The vertebra that holds most of a lesion; None outside bone."""
-    inside = instances[instances > 0]
-    if len(inside) == 0:
-        return None
-    number = int(np.bincount(inside).argmax())
-    return next((v for v in vertebrae if v.instance == number), None)
-
-
-def _lesion(label: int, candidate: Candidate, case: Case, used: tuple[str, ...]) -> Lesion:
-    structures = case.labels["structures"]
-    grid = structures.grid
-    instances = case.labels["vertebrae"].array[candidate.box][candidate.where]
-    host = _host(instances, case.vertebrae)
-    voxels = np.argwhere(candidate.where) + [s.start for s in candidate.box]
-    x, y, z = (float(c) for c in grid.ijk_to_lps(voxels.mean(0)))
-    p = np.array(list(candidate.probabilities.values()))
-    entropy = float(-(p * np.log(np.maximum(p, 1e-9))).sum() / np.log(len(p)))
-    compartment, measured = _parts(candidate, structures, instances)
-    return Lesion(
-        label=label,
-        vertebra_instance=None if host is None else host.instance,
-        level=None if host is None else host.level,
-        volume_mm3=len(voxels) * grid.voxel_volume_mm3,
-        longest_diameter_mm=longest_diameter_mm(voxels, grid),
-        centroid_lps_mm=(x, y, z),
-        probabilities=candidate.probabilities,
-        confidence=candidate.peak,
-        uncertainty=min(1.0, max(0.0, entropy)),
-        sequences_used=used,
-        compartment=compartment.value,
-        measurements=measured,
-    )
-
-
-def _parts(
-    candidate: Candidate, structures: LabelMap, instances: NDArray[np.uint16]
-) -> tuple[Compartment, tuple[Measurement, ...]]:
-    """Where a candidate lies, how much of one in bone has left it, and how many vertebrae it crosses."""
-    shape = structures.array.shape
-    box = tuple(
-        slice(max(s.start - WALL_VOXELS, 0), min(s.stop + WALL_VOXELS, n))
-        for s, n in zip(candidate.box, shape, strict=True)
-    )
-    where = np.zeros([s.stop - s.start for s in box], bool)
-    inner = tuple(slice(c.start - b.start, c.stop - b.start) for c, b in zip(candidate.box, box, strict=True))
-    where[inner] = candidate.where
-    parts = divide(where, structures.array[box], structures.grid.spacing_mm)
-    compartment = Compartment.BONE if candidate.grown else parts.compartment
-    measured = []
-    if compartment is Compartment.BONE:
-        for name, volume in (("epidural_volume", parts.canal_mm3), ("paraspinal_volume", parts.paraspinal_mm3)):
-            if volume >= MIN_PART_MM3:
-                measured.append(Measurement(name, volume, "mm3", method="voxels of the candidate outside bone"))
-    crossed = len(np.unique(instances[instances > 0]))
-    if crossed > 1:
-        measured.append(
-            Measurement("vertebrae_involved", float(crossed), "1", method="vertebrae the candidate touches")
-        )
-    return compartment, tuple(measured)
-
-
-WALL_VOXELS = 10
-"""Margin in which the wall of the canal is looked for around a candidate, in voxels. Chosen by us."""
