@@ -98,7 +98,17 @@ def reoriented_case(case: Case, orientation: str) -> Case:
     return case.with_(images={s: reoriented_image(i, orientation) for s, i in case.images.items()})
 
 
-class GrayNetwork:
+class Released:
+    """Counts how often memory was asked back."""
+
+    released = 0
+
+    def release(self) -> None:
+        """Nothing is kept."""
+        self.released += 1
+
+
+class GrayNetwork(Released):
     """A network that tells structures by their gray value, as far as the column of boxes goes.
 
     Pixels between two gray values, as interpolation makes them, take the structure of the nearest pixel that has one.
@@ -139,7 +149,7 @@ class GrayNetwork:
         return np.concatenate([_soft(structure, len(Structure), self.sure), _soft(lesion, 3, self.sure)])
 
 
-class GrayLesionNetwork:
+class GrayLesionNetwork(Released):
     """A lesion network for the same column: what is far brighter than the spine around it, and bone, is malignant."""
 
     card = ModelCard(
@@ -165,7 +175,7 @@ class GrayLesionNetwork:
         return _soft(np.where(bright & bone, 2, 0), 3, self.sure)
 
 
-class GrayClassifier:
+class GrayClassifier(Released):
     """A classifier for the same column: the brighter what is meant stands out, the more malignant it is."""
 
     def __init__(self, kind: str) -> None:

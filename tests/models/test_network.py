@@ -77,3 +77,18 @@ def test_a_damaged_graph_is_a_model_error(tmp_path):
     path.write_bytes(b"not a graph")
     with pytest.raises(ModelError, match="cannot be loaded"):
         _network(path).predict(np.zeros((2, 4, 8, 8), np.float32), one_hot(ContrastCode.T1)[0])
+
+
+def test_memory_of_large_volumes_is_given_back_and_of_small_ones_kept(graph, rng, monkeypatch):
+    network, code = _network(graph), one_hot(ContrastCode.T1)[0]
+    channels = rng.normal(size=(2, 8, 16, 16)).astype(np.float32)
+    before, made = network.predict(channels, code), []
+    compiled = network._compile
+    monkeypatch.setattr(network, "_compile", lambda: made.append(1) or compiled())
+    network.release()
+    network.predict(channels, code)
+    assert not made
+    monkeypatch.setattr("spondyl.models.network.LARGE_VALUES", channels.size)
+    network.release()
+    np.testing.assert_array_equal(network.predict(channels, code), before)
+    assert len(made) == 1

@@ -10,6 +10,15 @@ from spondyl.pipeline.settings import Settings
 from spondyl.pipeline.steps import STEPS, Ahead, StepEntry
 
 
+class Kept(str):
+    """Stands for a network, and counts how often memory was asked back."""
+
+    released = 0
+
+    def release(self):
+        self.released += 1
+
+
 def _marked(case, settings, **_):
     return case.flagged(QualityFlag("seen", "Seen."))
 
@@ -96,7 +105,7 @@ def test_what_begins_ahead_sees_the_record_after_its_step_and_goes_to_its_own(th
         StepEntry("c", _goes_on, {"network": "spine"}, ahead=Ahead("a", _begun)),
     ]
     before = len(analyzed_case().quality)
-    after = run(analyzed_case(), Settings(threads=threads), {"spine": "net"}, steps=steps)
+    after = run(analyzed_case(), Settings(threads=threads), {"spine": Kept("net")}, steps=steps)
     assert after.quality[-1].message == f"({before + 1}, ['network']) net"
 
 
@@ -106,7 +115,7 @@ def test_a_failure_ahead_counts_as_one_of_its_step(threads):
         StepEntry("a", _marked),
         StepEntry("b", _goes_on, {"network": "n"}, optional=True, ahead=Ahead("a", _failing(ModelError("damaged")))),
     ]
-    after = run(analyzed_case(), Settings(threads=threads), {"n": "net"}, steps=steps)
+    after = run(analyzed_case(), Settings(threads=threads), {"n": Kept("net")}, steps=steps)
     assert [flag.code for flag in after.quality[-2:]] == ["seen", "b_failed"]
 
 
@@ -147,3 +156,16 @@ def test_the_run_table_holds_settings_versions_and_hashes():
     assert table["models"] == {"spine": "ab" * 32}
     assert table["timings_s"] == {"read": 0.123}
     assert table["machine"]["packages"]["numpy"]
+
+
+def test_a_network_is_released_after_the_last_step_that_asks_it():
+    networks, seen = {"one": Kept(), "two": Kept()}, []
+
+    def look(case, settings, *, network):
+        seen.append((networks["one"].released, networks["two"].released))
+        return case
+
+    steps = [StepEntry(f"step{n}", look, {"network": role}) for n, role in enumerate(("one", "two", "one"))]
+    run(analyzed_case(), Settings(), networks, steps=steps)
+    assert seen == [(0, 0), (0, 0), (0, 1)]
+    assert networks["one"].released == networks["two"].released == 1

@@ -9,6 +9,8 @@ from dataclasses import replace
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
 
+from threadpoolctl import threadpool_limits
+
 from spondyl import RESEARCH_USE_ONLY, __version__
 from spondyl.core import (
     Case,
@@ -79,16 +81,25 @@ def run(
         msg = "an analysis needs at least one image, got none; give a study with MR images of the spine"
         raise InputError(msg)
     bound = [entry.bound(settings, networks) for entry in steps]
-    with at_most(settings.threads), Beside() as beside:
+    # Matrices are small here: the threads of a linear algebra library would only wait for each other.
+    with at_most(settings.threads), threadpool_limits(1, user_api="blas"), Beside() as beside:
         for number, step in enumerate(bound, start=1):
             if progress is not None:
                 progress(step.name, number, len(bound))
             case = _taken(step, case, settings, beside)
+            _release(steps[number - 1], steps[number:], networks)
             for later in bound[number:]:
                 later.begin(step.name, case, beside)
             if watch is not None:
                 watch(step.name, case)
     return case
+
+
+def _release(done: StepEntry, later: Sequence[StepEntry], networks: Mapping[str, Network]) -> None:
+    """Let networks that no later step asks give back the memory that a large study took."""
+    wanted = {role for entry in later for role in entry.networks.values()}
+    for role in set(done.networks.values()) - wanted:
+        networks[role].release()
 
 
 def _taken(step: Step, case: Case, settings: Settings, beside: Beside) -> Case:
