@@ -206,3 +206,29 @@ def test_a_grid_cannot_be_changed():
         grid.affine[0, 3] = 1.0
     with pytest.raises(AttributeError):
         grid.shape = (1, 1, 1)
+
+
+def test_a_part_moves_no_voxel():
+    grid = oblique_grid()
+    box = (slice(1, 3), slice(0, 2), slice(2, 4))
+    part = grid.part(box)
+    assert part.shape == (2, 2, 2)
+    np.testing.assert_allclose(part.ijk_to_lps([1, 1, 0]), grid.ijk_to_lps([2, 1, 2]))
+
+
+def test_the_box_of_a_part_is_that_part():
+    grid = Grid((9, 8, 7), np.diag([3.0, 1.0, 2.0, 1.0]))
+    box = (slice(2, 5), slice(0, 8), slice(6, 7))
+    assert grid.box_of(grid.part(box), beyond=0.0) == box
+
+
+def test_the_box_of_a_grid_far_away_is_the_border_nearest_to_it():
+    grid, affine = Grid((9, 8, 7), np.eye(4)), np.eye(4)
+    affine[:3, 3] = (100, -100, 2)
+    assert grid.box_of(Grid((2, 2, 2), affine)) == (slice(8, 9), slice(0, 1), slice(1, 5))
+
+
+def test_a_box_holds_half_voxels_and_reaches_no_farther_than_the_grid():
+    grid = Grid((9, 9, 9), np.eye(4))
+    coarse = Grid((2, 2, 2), np.diag([4.0, 4.0, 4.0, 1.0]))
+    assert grid.box_of(coarse) == (slice(0, 7),) * 3

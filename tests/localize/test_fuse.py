@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import weakref
+
 import numpy as np
 import pytest
 
@@ -60,3 +62,17 @@ def test_predictions_on_another_grid_come_to_the_same_place(rng):
     fused = fuse([fine, other])
     inside = (slice(None), slice(2, -2), slice(2, -2))
     np.testing.assert_allclose(fused.structures[1][inside], ramp[0][inside], atol=1e-3)
+
+
+def test_one_prediction_after_the_other_is_asked_for():
+    alive = []
+
+    def made():
+        for bone in (0.9, 0.6, 0.3):
+            prediction = _even(GRID, bone)
+            alive.append(weakref.ref(prediction))
+            yield prediction
+            del prediction
+            assert sum(ref() is not None for ref in alive[1:]) <= 1
+
+    assert fuse(made()).structures[1].mean() == pytest.approx(0.6)

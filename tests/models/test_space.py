@@ -9,7 +9,7 @@ import pytest
 
 from fakes import GrayNetwork
 from spondyl.core import Grid, Image, reorient
-from spondyl.models.space import resample, to_working_space, working_grid
+from spondyl.models.space import needed, resample, to_working_space, working_grid
 
 CARD = GrayNetwork.card
 ORIENTATIONS = ["".join(c) for p in itertools.permutations(["LR", "PA", "SI"]) for c in itertools.product(*p)]
@@ -70,3 +70,33 @@ def test_nearest_resampling_keeps_labels(rng):
     out = resample(labels, grid, grid.resampled((0.7, 0.7, 0.7)), order=0)
     assert set(np.unique(out)) <= set(range(5))
     assert out.dtype == np.uint16
+
+
+@pytest.mark.parametrize("tilt", [0.0, 0.1])
+def test_what_is_left_out_before_sampling_changes_nothing(tilt, rng):
+    affine = np.diag([4.0, 1.0, 1.0, 1.0])
+    affine[:2, :2] = affine[:2, :2] @ [[np.cos(tilt), -np.sin(tilt)], [np.sin(tilt), np.cos(tilt)]]
+    source = Grid((8, 40, 30), affine)
+    target = Grid((4, 12, 9), affine @ np.diag([1.0, 1.3, 1.1, 1.0])).part((slice(0, 3), slice(5, 12), slice(3, 9)))
+    array = rng.normal(size=source.shape).astype(np.float32)
+    part, grid = needed(array, source, target)
+    assert part.size < array.size / 4
+    far = array.copy()
+    far[tuple(slice(s.stop + 1, None) for s in source.box_of(target))] = 1e6
+    np.testing.assert_allclose(resample(part, grid, target), resample(far, source, target), atol=1e-5)
+
+
+def test_beyond_the_image_its_border_goes_on():
+    source, affine = Grid((4, 5, 6), np.eye(4)), np.eye(4)
+    affine[:3, 3] = (0, 0, 50)
+    array = np.arange(120, dtype=np.float32).reshape(4, 5, 6)
+    np.testing.assert_allclose(resample(array, source, Grid((4, 5, 2), affine)), array[:, :, -1:].repeat(2, 2))
+
+
+def test_a_filter_before_coarser_sampling_sees_all_it_needs(rng):
+    fine = Grid((6, 60, 50), np.diag([4.0, 0.5, 0.5, 1.0]))
+    image = Image(rng.normal(size=fine.shape).astype(np.float32), fine)
+    whole = working_grid(fine, GrayNetwork.card)
+    box = (slice(1, 4), slice(3, 15), slice(5, 11))
+    turned = whole.part(box)
+    np.testing.assert_allclose(to_working_space(image, turned), to_working_space(image, whole)[box], atol=1e-5)

@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 SAME_SPACE_TOLERANCE_MM = 0.05
 """Largest corner displacement at which two grids count as one; a tenth of the finest spine voxel. Chosen by us."""
 
+BOX_SLACK = 1e-6
+"""Part of a voxel by which rounding may move a place, so that it asks for no voxel more."""
+
 AXIS_LETTERS = (("L", "R"), ("P", "A"), ("S", "I"))
 """Direction letters of the positive and negative x, y and z axis of LPS."""
 
@@ -195,6 +198,46 @@ class Grid:
                 affine[:3, 3] += affine[:3, axis] * (shape[axis] - 1)
                 affine[:3, axis] *= -1
         return Grid(shape, affine, self.frame_of_reference)  # type: ignore[arg-type]
+
+    def part(self, box: tuple[slice, ...]) -> Grid:
+        """Give the grid of a part of the voxels.
+
+        Parameters
+        ----------
+        box : tuple of slice
+            One slice with a start and a stop for each axis.
+
+        Returns
+        -------
+        Grid
+            The same voxels at the same places.
+        """
+        affine = self.affine.copy()
+        affine[:3, 3] = self.ijk_to_lps([s.start for s in box])
+        return Grid(tuple(s.stop - s.start for s in box), affine, self.frame_of_reference)  # type: ignore[arg-type]
+
+    def box_of(self, other: Grid, *, beyond: float = 0.5) -> tuple[slice, slice, slice]:
+        """Give the smallest box of voxels that holds another grid, as far as this one reaches.
+
+        Parameters
+        ----------
+        other : Grid
+            What it is to hold.
+        beyond : float, optional
+            How far the other grid reaches beyond its outermost voxel centers, in its voxels.
+
+        Returns
+        -------
+        tuple of slice
+            At least one voxel along each axis: where the grids do not meet, the border nearest to the other.
+        """
+        ends = [(-beyond, n - 1 + beyond) for n in other.shape]
+        corners = self.lps_to_ijk(other.ijk_to_lps([(i, j, k) for i in ends[0] for j in ends[1] for k in ends[2]]))
+        size = np.asarray(self.shape)
+        first = np.clip(np.floor(corners.min(0) + BOX_SLACK).astype(int), 0, size - 1)
+        last = np.clip(np.ceil(corners.max(0) - BOX_SLACK).astype(int) + 1, first + 1, size)
+        i, j, k = (slice(int(a), int(b)) for a, b in zip(first, last, strict=True))
+        return i, j, k
 
     def resampled(self, spacing_mm: tuple[float, float, float]) -> Grid:
         """Give a grid over the same extent with other voxel sizes.

@@ -15,6 +15,7 @@ import cc3d
 import numpy as np
 from scipy import ndimage
 
+from spondyl.core.at_once import at_once
 from spondyl.core.marrow import TO_SD
 from spondyl.lesions.spots import EDGE_SHARE, spot_contrast, within
 
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from numpy.typing import NDArray
+
+BLUR_REACH_SD = 4.0
+"""Standard deviations at which the blur of the contrast ends."""
 
 LEAST_SPREAD = 0.06
 """Marrow is never taken for evener than this, in units of the networks' channels, twice the square root of the signal
@@ -132,9 +136,16 @@ def conspicuity(
                 continue
             middle = float(np.median(marrow))
             contrast[box][where] = (image[box][where] - middle) / _spread(marrow, middle)
-    blur = [0.0 if axis == across else BLUR_MM / mm for axis, mm in enumerate(spacing_mm)]
-    contrast = np.where(body, np.abs(ndimage.gaussian_filter(found, (0.0, *blur))), 0)
-    return Conspicuity(contrast, spot_contrast(series, body, spacing_mm), body)
+    blur = np.array([0.0 if axis == across else BLUR_MM / mm for axis, mm in enumerate(spacing_mm)])
+    known = [b for b in boxes if b is not None]
+    if known:
+        reach = np.ceil(BLUR_REACH_SD * blur).astype(int) + 1
+        ends = zip(_joined(known), reach, body.shape, strict=True)
+        near = tuple(slice(max(s.start - r, 0), min(s.stop + r, n)) for s, r, n in ends)
+        blurred = at_once(lambda c: ndimage.gaussian_filter(c[near], blur, truncate=BLUR_REACH_SD), found)
+        for contrast, smooth in zip(found, blurred, strict=True):
+            contrast[near] = np.where(body[near], np.abs(smooth), 0)
+    return Conspicuity(found, spot_contrast(series, body, spacing_mm), body)
 
 
 def standing_out(

@@ -103,10 +103,12 @@ def epidural_part(t2: Floats, structures: NDArray[np.integer], tumor: Mask, spac
     seen = _seen(t2, structures, tumor, spacing_mm)
     if seen is None:
         return found
-    own, room, dark = tumor[:, seen.part], seen.canal & ~seen.cord, seen.dark
+    own, room, dark = tumor[seen.part], seen.canal & ~seen.cord, seen.dark
     usual = _usual(dark, seen.canal, room, seen.elsewhere)
     tissue = room & (dark > SOFT) & (dark > usual + MORE_THAN_USUAL)
     tissue = ndimage.binary_closing(tissue | (own & room), np.ones((1, 3, 3), bool)) & room
+    if not own.any():
+        return found
     near = edt.edt(np.asfortranarray(~own), anisotropy=spacing_mm) <= TOUCH_MM
     pieces, n = cc3d.connected_components(tissue, connectivity=26, return_N=True)
     least = MIN_EPIDURAL_MM3 / float(np.prod(spacing_mm))
@@ -115,7 +117,7 @@ def epidural_part(t2: Floats, structures: NDArray[np.integer], tumor: Mask, spac
         # What goes on where the canal is compared is how this canal is, or how the image fades.
         own_place = (piece & near).any() and not piece[:, seen.elsewhere].any()
         if own_place and piece.sum() >= least and np.median(dark[piece]) <= seen.darkest:
-            found[:, seen.part] |= piece
+            found[seen.part] |= piece
     return found & ~tumor
 
 
@@ -146,15 +148,15 @@ def fluid_around(case: Case, tumor: Mask) -> Mask | None:
     if seen is None:
         return None
     fluid = np.zeros(own.shape, bool)
-    fluid[:, seen.part] = seen.canal & ~seen.cord & (seen.dark <= SOFT)
+    fluid[seen.part] = seen.canal & ~seen.cord & (seen.dark <= SOFT)
     return reorient(fluid, ORDER, grid.orientation)
 
 
 class _Seen(NamedTuple):
-    """The canal beside a tumor: which rows, what lies there, how dark, where on that scale `DARKEST` lies, and which
-    rows are compared with."""
+    """The canal beside a tumor: which part of the image, what lies there, how dark, where on that scale `DARKEST` lies,
+    and which rows are compared with."""
 
-    part: slice
+    part: tuple[slice, slice, slice]
     canal: Mask
     cord: Mask
     dark: Floats
@@ -167,12 +169,19 @@ def _seen(t2: Floats, structures: NDArray[np.integer], tumor: Mask, spacing_mm: 
     if not len(rows):
         return None
     far, reach = (int(np.ceil(mm / spacing_mm[1])) for mm in (AWAY_MM, COMPARED_MM))
-    part = slice(max(rows[0] - far - reach, 0), rows[-1] + far + reach + 1)
-    row = np.arange(tumor.shape[1])[part]
+    along = slice(max(rows[0] - far - reach, 0), rows[-1] + far + reach + 1)
+    row = np.arange(tumor.shape[1])[along]
     above, below = row < rows[0] - far, row > rows[-1] + far
-    what = structures[:, part]
+    places = ndimage.find_objects(np.isin(structures[:, along], (Structure.CANAL, Structure.CORD)).astype(np.uint8))
+    if not places:
+        return None
+    # Beside the canal, nothing matters but a candidate that touches it.
+    margin = [int(np.ceil(TOUCH_MM / mm)) + 2 for mm in spacing_mm]
+    slices, _, columns = (slice(max(s.start - m, 0), s.stop + m) for s, m in zip(places[0], margin, strict=True))
+    part = (slices, along, columns)
+    what = structures[part]
     canal, cord = np.isin(what, (Structure.CANAL, Structure.CORD)), what == Structure.CORD
-    scaled = _darkness(t2[:, part], canal, cord, (above, below))
+    scaled = _darkness(t2[part], canal, cord, (above, below))
     return None if scaled is None else _Seen(part, canal, cord, *scaled, above | below)
 
 

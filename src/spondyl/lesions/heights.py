@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from spondyl.core.at_once import at_once
-from spondyl.lesions.frames import BODY, bodies_of, frames_of, layout
+from spondyl.lesions.frames import bodies_of, frames_of, layout
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -69,12 +69,12 @@ def body_heights(structures: LabelMap, vertebrae: LabelMap) -> dict[int, Heights
         By instance; bodies that are too small have none.
     """
     frames, voxels = frames_of(structures, vertebrae), bodies_of(structures, vertebrae)
-    bodies = np.where(np.isin(structures.array, BODY), vertebrae.array, 0)
-    measured = at_once(lambda n: _measured(bodies == n, structures.grid, frames[n], voxels[n]), frames)
+    measured = at_once(lambda n: _measured(voxels[n], structures.grid, frames[n]), frames)
     return {number: heights for number, heights in zip(frames, measured, strict=True) if heights is not None}
 
 
-def _measured(mask: NDArray[np.bool_], grid: Grid, frame: Frame, voxels: NDArray[np.int_]) -> Heights | None:
+def _measured(voxels: NDArray[np.int_], grid: Grid, frame: Frame) -> Heights | None:
+    mask, grid, voxels = _alone(voxels, grid)
     reach = np.abs(frame.local(grid.ijk_to_lps(voxels))).max(0) + 6.0
     v = np.arange(-SLAB_MM, SLAB_MM + 0.1, 2.0)
     u, w = (np.arange(-r, r + STEP_MM, STEP_MM) for r in reach[1:])
@@ -101,6 +101,16 @@ def _measured(mask: NDArray[np.bool_], grid: Grid, frame: Frame, voxels: NDArray
     half = 0.5 * back
     corners = tuple(_back_wall(profile, u, w, top + side * 0.6 * half) for side in (1, -1))
     return Heights(front, waist_mm, back, depth, (corners[0], corners[1]), frame)
+
+
+def _alone(voxels: NDArray[np.int_], grid: Grid) -> tuple[NDArray[np.bool_], Grid, NDArray[np.int_]]:
+    """Give a body alone: its mask with a border of at most a voxel, where that is, and its voxels in it."""
+    first = np.maximum(voxels.min(0) - 1, 0)
+    last = np.minimum(voxels.max(0) + 2, grid.shape)
+    own = voxels - first
+    mask = np.zeros(last - first, bool)
+    mask[tuple(own.T)] = True
+    return mask, grid.part(tuple(slice(int(a), int(b)) for a, b in zip(first, last, strict=True))), own
 
 
 def _back_wall(profile: Floats, u: Floats, w: Floats, at_mm: float) -> float:

@@ -10,9 +10,10 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
+from scipy import ndimage
 
 from spondyl import __version__
-from spondyl.core import Case, QualityFlag, Score, ScoreItem, SettingsError, StepRecord, Structure, reorient
+from spondyl.core import Case, LabelMap, QualityFlag, Score, ScoreItem, SettingsError, StepRecord, Structure, reorient
 from spondyl.core.at_once import at_once
 from spondyl.lesions import escc
 from spondyl.lesions.change import with_means
@@ -47,6 +48,9 @@ TOUCHED_MM3 = 100.0
 
 ESCC_REACH_MM = 45.0
 """How far from a lesion's middle the canal is looked at, in mm. Chosen by us: half a lesion and its neighborhood."""
+
+AROUND_MM = 20.0
+"""How much of an image around all outlines is looked at, in mm. Chosen by us: no score asks farther."""
 
 WBB_REFERENCE = "Boriani 1997, Spine 22:1036"
 GENANT_REFERENCE = "Genant 1993, J Bone Miner Res 8:1137"
@@ -130,7 +134,25 @@ def score_findings(case: Case, settings: ScoreSettings) -> Case:
     return case.with_(scores=(*case.scores, *found), history=(*case.history, record)).flagged(*_flags(found))
 
 
+def _around_spine(case: Case) -> Case:
+    """Leave out of the label maps what lies far from all of them; of a whole spine, that is most of an image."""
+    structures = case.labels["structures"]
+    outlined = structures.array > 0
+    if "lesions" in case.labels:
+        outlined |= case.labels["lesions"].array > 0
+    boxes = ndimage.find_objects(outlined.astype(np.uint8))
+    if not boxes:
+        return case
+    margin = [int(np.ceil(AROUND_MM / mm)) for mm in structures.grid.spacing_mm]
+    ends = zip(boxes[0], margin, outlined.shape, strict=True)
+    box = tuple(slice(max(s.start - m, 0), min(s.stop + m, n)) for s, m, n in ends)
+    grid = structures.grid.part(box)
+    near = {n: case.labels[n] for n in ("structures", "vertebrae", "lesions") if n in case.labels}
+    return case.with_(labels={n: LabelMap(m.array[box], grid, m.names) for n, m in near.items()})
+
+
 def _see(case: Case) -> _Seen:
+    case = _around_spine(case)
     structures, vertebrae = case.labels["structures"], case.labels["vertebrae"]
     heights = body_heights(structures, vertebrae)
     labels = case.labels["lesions"].array if "lesions" in case.labels else np.zeros(structures.array.shape, np.uint16)

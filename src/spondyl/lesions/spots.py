@@ -162,12 +162,18 @@ def find_spots(
     if not len(seen.spot_sd):
         return []
     across, voxel_mm3 = int(np.argmax(spacing_mm)), float(np.prod(spacing_mm))
-    order = np.sort(seen.spot_sd, axis=0)[::-1]
-    far = order[0] if len(order) == 1 else np.minimum(order[0], order[1] + SECOND_BEHIND_SD)
-    # The network's borders are a pixel off now and then.
-    near = ndimage.maximum_filter(lesion, [1 if axis == across else 3 for axis in range(3)])
-    odds = logit(np.clip(near, expit(-MOST_ODDS), expit(MOST_ODDS)))
-    core = (far + ODDS_WEIGHT * odds > least_sd) & (far > ALONE_SD) & ~taken
+    far: Volume = np.zeros(taken.shape, np.float32)
+    core: Mask = np.zeros(taken.shape, bool)
+    # Nothing differs from its surroundings but in bodies.
+    for part in ndimage.find_objects(seen.body.astype(np.uint8)):
+        order = np.sort(seen.spot_sd[(slice(None), *part)], axis=0)[::-1]
+        far[part] = order[0] if len(order) == 1 else np.minimum(order[0], order[1] + SECOND_BEHIND_SD)
+        # The network's borders are a pixel off now and then.
+        around = tuple(slice(max(s.start - 1, 0), s.stop + 1) for s in part)
+        near = ndimage.maximum_filter(lesion[around], [1 if axis == across else 3 for axis in range(3)])
+        near = near[tuple(slice(s.start - a.start, s.stop - a.start) for s, a in zip(part, around, strict=True))]
+        odds = logit(np.clip(near, expit(-MOST_ODDS), expit(MOST_ODDS)))
+        core[part] = (far[part] + ODDS_WEIGHT * odds > least_sd) & (far[part] > ALONE_SD) & ~taken[part]
     labels, n = cc3d.connected_components(core, connectivity=18, return_N=True)
     reach = [int(np.ceil(GROWN_MM / mm)) for mm in spacing_mm]
     found = []

@@ -10,31 +10,38 @@ from spondyl.models import Prediction, resample
 from spondyl.models.study import inside
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable
 
 SAME_GRID_MM = 0.2
 """Grids whose corners lie no farther apart need no resampling: a tenth of the finest voxel. Chosen by us."""
 
 
-def fuse(predictions: Sequence[Prediction]) -> Prediction:
+def fuse(predictions: Iterable[Prediction]) -> Prediction:
     """Average predictions on the grid of the first.
 
     Parameters
     ----------
-    predictions : sequence of Prediction
-        The reference first.
+    predictions : iterable of Prediction
+        The reference first; each is forgotten before the next is asked for.
 
     Returns
     -------
     Prediction
         All averaged equally; the disagreement is that of the views or of the sequences, whichever is larger.
     """
-    first = predictions[0]
-    moved = [p if p.grid.same_space(first.grid, SAME_GRID_MM) else _moved(p, first) for p in predictions]
-    structures = np.stack([p.structures for p in moved]).mean(axis=0)
-    disagreement = np.stack([p.disagreement for p in moved]).mean(axis=0)
-    spread = np.stack([1 - p.structures[0] for p in moved]).std(0)
-    return Prediction(first.grid, structures, np.maximum(disagreement, spread))
+    given = iter(predictions)
+    first = next(given)
+    structures, disagreement = first.structures.copy(), first.disagreement.copy()
+    bones = [1 - first.structures[0]]
+    for prediction in given:
+        same = prediction.grid.same_space(first.grid, SAME_GRID_MM)
+        moved = prediction if same else _moved(prediction, first)
+        structures += moved.structures
+        disagreement += moved.disagreement
+        bones.append(1 - moved.structures[0])
+    structures /= len(bones)
+    disagreement /= len(bones)
+    return Prediction(first.grid, structures, np.maximum(disagreement, np.std(bones, axis=0)))
 
 
 def _moved(prediction: Prediction, onto: Prediction) -> Prediction:

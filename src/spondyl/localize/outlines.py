@@ -68,7 +68,7 @@ def outline(prediction: Prediction, grid: Grid, *, cortex_share: float) -> Outli
     box = _spine_box(prediction, turned)
     if box is None:
         return None
-    part = _part(turned, box)
+    part = turned.part(box)
     p = [resample(c, prediction.grid, part) for c in prediction.structures]
     structures = _hard(p, part.spacing_mm, cortex_share)
     body = p[Structure.BODY] + p[Structure.CORTEX] + p[Structure.S1]
@@ -109,13 +109,6 @@ def _spine_box(prediction: Prediction, grid: Grid) -> tuple[slice, slice, slice]
     if (last <= first).any():
         return None
     return slice(first[0], last[0]), slice(first[1], last[1]), slice(first[2], last[2])
-
-
-def _part(grid: Grid, box: tuple[slice, slice, slice]) -> Grid:
-    affine = grid.affine.copy()
-    affine[:3, 3] = grid.ijk_to_lps([s.start for s in box])
-    shape = tuple(s.stop - s.start for s in box)
-    return Grid(shape, affine, grid.frame_of_reference)  # type: ignore[arg-type]
 
 
 def on_whole_grid(part: NDArray, outlines: Outlines, orientation: str) -> NDArray:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
+from itertools import chain
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -129,8 +130,8 @@ def localize(case: Case, settings: LocalizeSettings, *, network: Network) -> Cas
     used = _looked_at(sequences_of(case, reference, settings.max_sequences), network)
     # The mean over sequences evens out what a second view of each would.
     first = segment(case.images[used[0]], network, views=settings.views if len(used) == 1 else 1)
-    others = [segment(case.images[s], network, views=1, around=first) for s in used[1:]]
-    found = fuse([first, *others])
+    others = (segment(case.images[s], network, views=1, around=first) for s in used[1:])
+    found = fuse(chain([first], others))  # one at a time, since of a whole spine each takes much memory
     image = case.images[reference]
     outlines = outline(found, image.grid, cortex_share=settings.cortex_share)
     column = None if outlines is None else _column(outlines, [case.images[s] for s in used], settings)

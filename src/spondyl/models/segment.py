@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from spondyl.core import Grid
 from spondyl.models.adopted import as_structures, is_adopted, look, ways_of
 from spondyl.models.contrast_code import code_of, one_hot
 from spondyl.models.inputs import input_channels
@@ -16,7 +15,7 @@ from spondyl.models.space import to_working_space, working_grid
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from spondyl.core import Image
+    from spondyl.core import Grid, Image
     from spondyl.models.network import Network
 
 
@@ -73,14 +72,15 @@ def segment(image: Image, network: Network, *, views: int = 2, around: Predictio
     channels = np.asarray(input_channels(array, grid.spacing_mm), dtype=np.float32)
     if around is not None:
         box = _box_around(around, grid, network.card.multiple)
-        grid, channels = _part(grid, box), channels[(slice(None), *box)]
-    outputs = [network.predict(channels, code)]
-    if views > 1:
-        outputs.append(network.predict(channels[:, ::-1], code)[:, ::-1])
+        grid, channels = grid.part(box), channels[(slice(None), *box)]
     n = len(network.card.structures)
-    mean = np.stack(outputs).mean(axis=0)
-    bone = np.stack([1 - o[0] for o in outputs])
-    return Prediction(grid, mean[:n], bone.std(0).astype(np.float32))
+    first = network.predict(channels, code)[:n]
+    if views == 1:
+        return Prediction(grid, first, np.zeros(grid.shape, np.float32))
+    second = network.predict(channels[:, ::-1], code)[:n, ::-1]
+    half = np.float32(0.5)
+    spread = half * np.abs(first[0] - second[0])  # the standard deviation of two
+    return Prediction(grid, half * (first + second), spread)
 
 
 def _box_around(found: Prediction, grid: Grid, multiple: tuple[int, int, int]) -> tuple[slice, slice, slice]:
@@ -103,9 +103,3 @@ def _box_around(found: Prediction, grid: Grid, multiple: tuple[int, int, int]) -
         start = min(int(first[axis]), grid.shape[axis] - size)
         box.append(slice(start, start + size))
     return tuple(box)  # type: ignore[return-value]
-
-
-def _part(grid: Grid, box: tuple[slice, slice, slice]) -> Grid:
-    affine = grid.affine.copy()
-    affine[:3, 3] = grid.ijk_to_lps([s.start for s in box])
-    return Grid(tuple(s.stop - s.start for s in box), affine, grid.frame_of_reference)  # type: ignore[arg-type]

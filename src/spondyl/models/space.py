@@ -14,9 +14,13 @@ from scipy import ndimage
 from spondyl.core import SAGITTAL, Grid, Image, reorient
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
+    from numpy.typing import ArrayLike, NDArray
 
     from spondyl.models.card import ModelCard
+
+
+REACH_SD = 3.0
+"""Standard deviations at which the filter before a coarser sampling ends."""
 
 
 class WorkingSpace(NamedTuple):
@@ -78,10 +82,37 @@ def to_working_space(image: Image, grid: Grid) -> NDArray[np.float32]:
     ratio = np.asarray(grid.spacing_mm) / np.asarray(turned.spacing_mm)
     # A box of the ratio's width has this standard deviation; a Gaussian of it keeps the samples free of aliasing.
     sigma = np.where(ratio > 1.05, np.sqrt(np.maximum(ratio**2 - 1, 0) / 12), 0.0)
-    array = np.asarray(array, dtype=np.float32)
+    reach = np.ceil(REACH_SD * sigma).astype(int) + 1
+    array, turned = needed(np.asarray(array, dtype=np.float32), turned, grid, reach=reach)
     if sigma.any():
-        array = ndimage.gaussian_filter(array, sigma, mode="nearest", truncate=3.0)
+        array = ndimage.gaussian_filter(array, sigma, mode="nearest", truncate=REACH_SD)
     return resample(array, turned, grid)
+
+
+def needed(array: NDArray, source: Grid, target: Grid, *, reach: ArrayLike = (0, 0, 0)) -> tuple[NDArray, Grid]:
+    """Leave out the voxels that samples at another grid do not depend on.
+
+    Parameters
+    ----------
+    array : ndarray, shape ``source.shape``
+        The voxels.
+    source, target : Grid
+        Where they are, and where samples are wanted.
+    reach : array_like of int, shape (3,), optional
+        Voxels on each side that a filter before the sampling looks at.
+
+    Returns
+    -------
+    array : ndarray
+        A view of the part that is needed; the nearest border where the grids do not meet.
+    grid : Grid
+        Where it is.
+    """
+    box = tuple(
+        slice(max(s.start - int(r), 0), min(s.stop + int(r), n))
+        for s, r, n in zip(source.box_of(target, beyond=0.0), np.asarray(reach), source.shape, strict=True)
+    )
+    return array[box], source.part(box)
 
 
 def resample(array: NDArray, source: Grid, target: Grid, *, order: int = 1) -> NDArray:
@@ -103,6 +134,7 @@ def resample(array: NDArray, source: Grid, target: Grid, *, order: int = 1) -> N
     """
     if source.same_space(target, 1e-3):
         return array
+    array, source = needed(array, source, target)
     step = np.linalg.inv(source.affine) @ target.affine
     diagonal = np.diag(np.diag(step[:3, :3]))
     matrix = step[:3, :3]

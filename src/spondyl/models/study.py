@@ -9,7 +9,7 @@ import numpy as np
 from scipy import ndimage
 
 from spondyl.core import SAGITTAL, Grid, Sequence, Structure, reorient
-from spondyl.models.space import resample, to_working_space, working_grid
+from spondyl.models.space import needed, resample, to_working_space, working_grid
 from spondyl.models.study_inputs import Slot, study_input
 
 if TYPE_CHECKING:
@@ -129,11 +129,11 @@ def structure_shares(labels: LabelMap, grid: Grid) -> NDArray[np.float32]:
         Share of each structure; 1 or 0 but at borders.
     """
     turned = labels.grid.reoriented(SAGITTAL)
-    array = reorient(labels.array, labels.grid.orientation, SAGITTAL)
+    array, near = needed(reorient(labels.array, labels.grid.orientation, SAGITTAL), turned, grid)
     shares = np.zeros((len(Structure), *grid.shape), np.float32)
     for structure in Structure:
         if structure is not Structure.BACKGROUND:
-            shares[structure] = resample((array == structure).astype(np.float32), turned, grid)
+            shares[structure] = resample((array == structure).astype(np.float32), near, grid)
     seen = inside(turned, grid)
     shares *= seen
     shares[Structure.BACKGROUND] = 1 - shares.sum(0)
@@ -174,9 +174,7 @@ def _around_spine(labels: LabelMap, grid: Grid) -> Grid | None:
     margin = MARGIN_MM / np.asarray(grid.spacing_mm)
     first = np.clip(np.floor(ends.min(0) - margin).astype(int), 0, np.asarray(grid.shape) - 1)
     last = np.clip(np.ceil(ends.max(0) + margin).astype(int) + 1, first + 1, grid.shape)
-    affine = grid.affine.copy()
-    affine[:3, 3] = grid.ijk_to_lps(first)
-    return Grid(tuple(int(n) for n in last - first), affine, grid.frame_of_reference)  # type: ignore[arg-type]
+    return grid.part(tuple(slice(int(a), int(b)) for a, b in zip(first, last, strict=True)))
 
 
 def _slot_images(
