@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import copy
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Protocol
 
 import highdicom as hd
@@ -23,6 +24,7 @@ from pydicom.valuerep import DA, TM, format_number_as_ds
 
 import spondyl
 from spondyl.core import OutputError
+from spondyl.io.seg_frames import DescribedPlanes
 from spondyl.io.slices import SliceLayout, layout_along, usual_layout
 
 if TYPE_CHECKING:
@@ -104,6 +106,11 @@ class ReferenceSeries:
     headers: tuple[Dataset, ...]
     frames: tuple[FrameReference | None, ...]
     series_uid: str
+
+    @cached_property
+    def planes(self) -> DescribedPlanes:
+        """The slices as segmentations describe them, made when they are first asked for."""
+        return DescribedPlanes(self, equipment(series_number=1, description=""))
 
     def slices_of(self, array: NDArray[Any]) -> NDArray[Any]:
         """Turn voxels of the reference image into slices, rows and columns.

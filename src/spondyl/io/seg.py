@@ -14,12 +14,13 @@ import highdicom as hd
 import numpy as np
 from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence as DicomSequence
+from scipy import ndimage
 
 import spondyl
 from spondyl.core import Structure
 from spondyl.io import codes
 from spondyl.io.reference import MODEL, ReferenceSeries, equipment
-from spondyl.io.seg_frames import PackedSegment, with_all_frames
+from spondyl.io.seg_frames import PackedSegment, altered
 from spondyl.io.seg_reader import SegmentInfo, SegmentMask, read_segmentation
 
 if TYPE_CHECKING:
@@ -43,12 +44,11 @@ __all__ = [
 
 SegmentationKind = Literal["BINARY", "LABELMAP"]
 
+Box = tuple[slice, slice, slice]
+
 VERTEBRAE_SERIES_NUMBER = 9101
 LESIONS_SERIES_NUMBER = 9102
 """Above the numbers that scanners give. Chosen by us."""
-
-FEW_SEGMENTS = 3
-"""So many segments are left to highdicom altogether, which is faster for them."""
 
 GOLDEN_ANGLE_DEG = 137.508
 """Steps of this angle around the color circle keep the hues of neighboring vertebrae far apart."""
@@ -62,7 +62,9 @@ class Segment:
     ----------
     label : str
         Its name, at most 64 characters.
-    mask : ndarray of bool, shape of the reference image
+    box : tuple of slice
+        The part of the reference image that holds it.
+    mask : ndarray of bool, shape of the box
         Its voxels.
     category, kind : Code
         What it is, as segmented property category and type.
@@ -77,6 +79,7 @@ class Segment:
     """
 
     label: str
+    box: Box
     mask: NDArray[np.bool_]
     category: Code
     kind: Code
@@ -110,7 +113,7 @@ def vertebra_segmentation(
     content : str, optional
         Its description.
     known : mapping of str to Dataset, optional
-        Segments of the same case on another series by their tracking identifiers; they are described alike.
+        Segments of the same case on another series by their tracking identifiers, which are described as there.
 
     Returns
     -------
@@ -146,7 +149,7 @@ def lesion_segmentation(
     content : str, optional
         Its description.
     known : mapping of str to Dataset, optional
-        Segments of the same case on another series by their tracking identifiers; they are described alike.
+        Segments of the same case on another series by their tracking identifiers, which are described as there.
 
     Returns
     -------
@@ -193,38 +196,58 @@ def lesion_tracking_id(lesion: Lesion) -> str:
     return f"lesion {lesion.label}, {where}"
 
 
+class _Labels:
+    """A label map, and where each label lies, so that one is looked at where it is alone."""
+
+    def __init__(self, array: NDArray[np.integer[Any]]) -> None:
+        self.array = array
+        self.boxes: dict[int, Box] = {n: b for n, b in enumerate(ndimage.find_objects(array), 1) if b is not None}
+
+    def within(self, *labels: int) -> tuple[Box, NDArray[np.bool_]]:
+        """Give the box that holds some labels, and their voxels in it; an empty one where there are none."""
+        boxes = [self.boxes[label] for label in labels if label in self.boxes]
+        if not boxes:
+            return NOWHERE, np.zeros((0, 0, 0), bool)
+        x, y, z = (slice(min(s.start for s in axis), max(s.stop for s in axis)) for axis in zip(*boxes, strict=True))
+        seen = self.array[x, y, z]
+        return (x, y, z), np.logical_or.reduce([seen == label for label in labels])
+
+
+NOWHERE: Box = (slice(0, 0), slice(0, 0), slice(0, 0))
+
+
 def _spine_segments(case: Case, *, overlapping: bool) -> Iterator[Segment]:
     """Plan the segments from the label maps, in the order in which a reader expects them."""
-    structures = case.labels["structures"].array
-    instances = case.labels["vertebrae"].array if "vertebrae" in case.labels else np.zeros_like(structures)
-    body = (structures == Structure.BODY) | (structures == Structure.CORTEX)
-    first_sacral = structures == Structure.S1
-    posterior = structures == Structure.POSTERIOR
-    unclaimed = first_sacral.copy()
+    structures = _Labels(case.labels["structures"].array)
+    no_vertebrae = np.zeros_like(structures.array)
+    instances = _Labels(case.labels["vertebrae"].array if "vertebrae" in case.labels else no_vertebrae)
+    claimed = []
     for vertebra in case.vertebrae:
-        own = instances == vertebra.instance
-        own_body = own & body
+        box, own = instances.within(vertebra.instance)
+        seen = structures.array[box]
+        own_body = own & ((seen == Structure.BODY) | (seen == Structure.CORTEX))
         if vertebra.level == "S1" or not own_body.any():
-            own_body |= own & first_sacral
-            unclaimed &= ~own
-        yield _body_segment(vertebra, own_body)
-        if (own_posterior := own & posterior).any():
-            yield _posterior_segment(vertebra, own_posterior)
+            own_body |= own & (seen == Structure.S1)
+            claimed.append(vertebra.instance)
+        yield _body_segment(vertebra, box, own_body)
+        if (own_posterior := own & (seen == Structure.POSTERIOR)).any():
+            yield _posterior_segment(vertebra, box, own_posterior)
     if not any(v.level == "S1" for v in case.vertebrae):
+        box, first_sacral = structures.within(Structure.S1)
+        unclaimed = box, first_sacral & ~np.isin(instances.array[box], claimed)
         code, doubt = codes.vertebra_code("S1"), "LEVEL UNCERTAIN, check before use"
         yield _structure("S1 vertebral body", unclaimed, code, (62, 14, 30), codes.VERTEBRAL_BODY, description=doubt)
     yield from _disc_segments(case)
-    cord = structures == Structure.CORD
-    canal = structures == Structure.CANAL
     canal_label = "spinal canal" if overlapping else "spinal canal without cord"
-    yield _structure(canal_label, canal | cord if overlapping else canal, codes.VERTEBRAL_CANAL, (80, -20, -18))
-    yield _structure("spinal cord", cord, codes.SPINAL_CORD, (88, -4, 72))
-    sacrum = structures == Structure.SACRUM
+    canal = (Structure.CANAL, Structure.CORD) if overlapping else (Structure.CANAL,)
+    yield _structure(canal_label, structures.within(*canal), codes.VERTEBRAL_CANAL, (80, -20, -18))
+    yield _structure("spinal cord", structures.within(Structure.CORD), codes.SPINAL_CORD, (88, -4, 72))
     sacrum_label = "sacrum" if overlapping else "sacrum without S1 body"
-    yield _structure(sacrum_label, sacrum | first_sacral if overlapping else sacrum, codes.SACRUM, (58, 12, 28))
+    sacrum = (Structure.SACRUM, Structure.S1) if overlapping else (Structure.SACRUM,)
+    yield _structure(sacrum_label, structures.within(*sacrum), codes.SACRUM, (58, 12, 28))
 
 
-def _body_segment(vertebra: Vertebra, mask: NDArray[np.bool_]) -> Segment:
+def _body_segment(vertebra: Vertebra, box: Box, mask: NDArray[np.bool_]) -> Segment:
     words = [f"probability of the level {vertebra.level_probability:.2f}"] if vertebra.level else []
     if vertebra.level is None or vertebra.level_uncertain:
         words.insert(0, "LEVEL UNKNOWN" if vertebra.level is None else "LEVEL UNCERTAIN, check before use")
@@ -233,6 +256,7 @@ def _body_segment(vertebra: Vertebra, mask: NDArray[np.bool_]) -> Segment:
     code = codes.vertebra_code(vertebra.level)
     return Segment(
         label=vertebra_tracking_id(vertebra),
+        box=box,
         mask=mask,
         category=codes.ANATOMICAL_STRUCTURE,
         kind=code,
@@ -243,11 +267,12 @@ def _body_segment(vertebra: Vertebra, mask: NDArray[np.bool_]) -> Segment:
     )
 
 
-def _posterior_segment(vertebra: Vertebra, mask: NDArray[np.bool_]) -> Segment:
+def _posterior_segment(vertebra: Vertebra, box: Box, mask: NDArray[np.bool_]) -> Segment:
     name = vertebra.level or f"vertebra {vertebra.instance}"
     uncertain = vertebra.level is None or vertebra.level_uncertain
     return Segment(
         label=f"{name} posterior elements" + (" (level unknown)" if vertebra.level is None else ""),
+        box=box,
         mask=mask,
         category=codes.ANATOMICAL_STRUCTURE,
         kind=codes.VERTEBRAL_ARCH,
@@ -261,14 +286,15 @@ def _disc_segments(case: Case) -> Iterator[Segment]:
     if "discs" not in case.labels:
         return
     discs = case.labels["discs"]
+    found = _Labels(discs.array)
     uncertain = {v.level for v in case.vertebrae if v.level_uncertain}
-    for label in np.flatnonzero(np.bincount(discs.array.ravel()))[1:] if discs.array.any() else ():
-        name = discs.names.get(int(label), "")
+    for label in found.boxes:
+        name = discs.names.get(label, "")
         known = "/" in name
         doubtful = known and not uncertain.isdisjoint(name.split("/"))
         yield _structure(
             f"{name} disc" if known else f"disc {label} (level unknown)",
-            discs.array == label,
+            found.within(label),
             codes.disc_code(name if known else None),
             (72, -8, -34),
             description="LEVEL UNCERTAIN, check before use" if doubtful or not known else "",
@@ -277,25 +303,27 @@ def _disc_segments(case: Case) -> Iterator[Segment]:
 
 def _structure(
     label: str,
-    mask: NDArray[np.bool_],
+    where: tuple[Box, NDArray[np.bool_]],
     code: Code,
     color_lab: tuple[float, float, float],
     modifier: Code | None = None,
     *,
     description: str = "",
 ) -> Segment:
-    return Segment(label, mask, codes.ANATOMICAL_STRUCTURE, code, codes.SPINE, color_lab, modifier, description)
+    return Segment(label, *where, codes.ANATOMICAL_STRUCTURE, code, codes.SPINE, color_lab, modifier, description)
 
 
 def _lesion_segments(case: Case) -> Iterator[Segment]:
     if "lesions" not in case.labels:
         return
-    array = case.labels["lesions"].array
+    found = _Labels(case.labels["lesions"].array)
     for lesion in case.lesions:
+        box, mask = found.within(lesion.label)
         malignant = float(lesion.probabilities.get("malignant", 0.0))
         yield Segment(
             label=lesion_tracking_id(lesion),
-            mask=array == lesion.label,
+            box=box,
+            mask=mask,
             category=codes.ABNORMAL_STRUCTURE,
             kind=codes.LESION,
             region=codes.vertebra_code(lesion.level) if lesion.level else codes.SPINE,
@@ -325,83 +353,67 @@ class _Planes:
         self.reference = reference
         self.kind = kind
         self.known = known or {}
-        self.segments: list[Segment] = []
+        self.described: list[Dataset] = []
         self.packed: list[PackedSegment] = []
         self.overlapping = False
-        shape = reference.geometry.spatial_shape
-        self.label_map = np.zeros(shape, dtype=np.uint16 if kind == "LABELMAP" else np.uint8)
+        self.taken = np.zeros(reference.geometry.spatial_shape, np.uint16 if kind == "LABELMAP" else bool)
 
     def add(self, segments: Iterable[Segment]) -> None:
         """Take the segments that are not empty."""
         for segment in segments:
             if not segment.mask.any():
                 continue
-            self.segments.append(segment)
-            mask = self.reference.slices_of(segment.mask)
+            self.described.append(self._described(segment))
+            mask, box = self.reference.slices_of(segment.mask), self.reference.layout.box_of(segment.box)
+            taken = self.taken[box]
             if self.kind == "LABELMAP":
-                self.label_map[mask] = len(self.segments)
+                taken[mask] = len(self.described)
                 continue
-            packed = PackedSegment.of(mask)
-            own = mask[packed.slices]
-            self.overlapping = self.overlapping or bool((self.label_map[packed.slices] & own).any())
-            self.label_map[packed.slices] |= own
-            self.packed.append(packed)
+            self.packed.append(PackedSegment.of(mask, box=box, frame=self.taken.shape[1:]))
+            self.overlapping = self.overlapping or bool((taken & mask).any())
+            taken |= mask
+
+    def _described(self, segment: Segment) -> Dataset:
+        """Describe a segment, as it was described on another series if it was."""
+        number, known = len(self.described) + 1, self.known.get(segment.label[:64])
+        if known is None or self.kind == "LABELMAP":
+            made = _describe(number, segment)
+            if known is not None:
+                made.TrackingUID = known.TrackingUID
+            return made
+        return altered(known, SegmentNumber=number)
 
     def write(self, *, series_number: int, content: str) -> Dataset | None:
         """Give the object; None without segments."""
-        if not self.segments:
+        if not self.described:
             return None
-        few = self.kind == "BINARY" and len(self.segments) <= FEW_SEGMENTS
-        if few or self.kind == "LABELMAP":
-            array = self.label_map if not few else self._stacked([s.mask for s in self.segments])
-            descriptions = [_describe(n, segment) for n, segment in enumerate(self.segments, start=1)]
-            result = self._object(array, descriptions, series_number, content)
-            self._identify(result)
-            return result
-        # The first of two segments covers all planes, so that all are described; see `spondyl.io.seg_frames`.
-        both = np.stack([self.label_map, self.label_map], axis=-1)
-        first = self._object(both, [_describe(n, self.segments[0]) for n in (1, 2)], series_number, content)
-        described: list[Dataset] = [_describe(n, segment) for n, segment in enumerate(self.segments, start=1)]
-        made = with_all_frames(first, self._slices(first), described, self.packed, overlapping=self.overlapping)
-        self._identify(made)
-        return made
+        said = equipment(series_number=series_number, description=f"Spondyl {content.lower()}")
+        about = f"{content}. {spondyl.RESEARCH_USE_ONLY}"[:64]
+        if self.kind == "LABELMAP":
+            return self._label_map(about, said)
+        own = {
+            "SOPInstanceUID": said["sop_instance_uid"],
+            "SeriesInstanceUID": said["series_instance_uid"],
+            "SeriesNumber": series_number,
+            "SeriesDescription": said["series_description"],
+            "ContentDescription": about,
+        }
+        return self.reference.planes.segmentation(own, self.described, self.packed, overlapping=self.overlapping)
 
-    def _stacked(self, masks: list[NDArray[np.bool_]]) -> NDArray[np.uint8]:
-        return np.stack([self.reference.slices_of(mask) for mask in masks], axis=-1).astype(np.uint8)
-
-    def _object(
-        self, array: NDArray[Any], descriptions: list[hd.seg.SegmentDescription], series_number: int, content: str
-    ) -> hd.seg.Segmentation:
-        channels = {"SegmentNumber": list(range(1, array.shape[3] + 1))} if array.ndim == 4 else None
+    def _label_map(self, about: str, said: Mapping[str, Any]) -> Dataset:
         result = hd.seg.Segmentation(
             source_images=list(self.reference.headers),
-            pixel_array=self.reference.volume_of(array, channels),
+            pixel_array=self.reference.volume_of(self.taken),
             segmentation_type=self.kind,
-            segment_descriptions=descriptions,
+            segment_descriptions=self.described,  # type: ignore[arg-type]
             content_label="RESEARCH_USE",
-            content_description=f"{content}. {spondyl.RESEARCH_USE_ONLY}"[:64],
+            content_description=about,
             content_qualification="RESEARCH",
             coding_schemes=codes.coding_schemes(),
-            **equipment(series_number=series_number, description=f"Spondyl {content.lower()}"),
+            **said,
         )
         self.reference.relink(result)
         return result
-
-    def _identify(self, made: Dataset) -> None:
-        """Give segments the identity that they have on another series."""
-        for item in made.SegmentSequence:
-            known = self.known.get(str(item.get("TrackingID", "")))
-            if known is not None:
-                item.TrackingUID = known.TrackingUID
-
-    def _slices(self, first: Dataset) -> list[int]:
-        """Say which slice each frame of the first segment shows; frames follow each other by position."""
-        n_planes = int(self.label_map.any(axis=(1, 2)).sum())
-        affine = self.reference.geometry.affine
-        frames = first.PerFrameFunctionalGroupsSequence[:n_planes]
-        positions = np.array([f.PlanePositionSequence[0].ImagePositionPatient for f in frames], dtype=float)
-        along = (positions - affine[:3, 3]) @ affine[:3, 0] / (affine[:3, 0] @ affine[:3, 0])
-        return [int(k) for k in np.rint(along)]
 
 
 def _describe(number: int, segment: Segment) -> hd.seg.SegmentDescription:

@@ -66,6 +66,24 @@ class SliceLayout:
         moved = array.transpose(self.order)
         return moved[tuple(slice(None, None, -1 if flip else 1) for flip in self.flips)]
 
+    def box_of(self, box: tuple[slice, slice, slice]) -> tuple[slice, slice, slice]:
+        """Say where a part of the array lies among the slices.
+
+        Parameters
+        ----------
+        box : tuple of slice
+            The part, along the axes of the array; `slices_of` turns its voxels.
+
+        Returns
+        -------
+        tuple of slice
+            Slices, rows and columns.
+        """
+        spans = ((box[axis].start, box[axis].stop) for axis in self.order)
+        sides = zip(spans, self.shape, self.flips, strict=True)
+        slices, rows, columns = (slice(n - b, n - a) if flip else slice(a, b) for (a, b), n, flip in sides)
+        return slices, rows, columns
+
 
 def layout_along(grid: Grid, cosines: NDArray[np.float64]) -> SliceLayout | None:
     """Lay an image out like the series it came from.
