@@ -87,6 +87,8 @@ class DicomDestination(_Part):
         Talk TLS, with these certificates.
     objects : tuple of str
         Which results it gets, by file name without suffix; empty for all.
+    associations : int
+        At most so many at once carry a result; an archive that takes fewer gets all over those.
     """
 
     name: str = Field(pattern=r"^[A-Za-z0-9_-]{1,40}$")
@@ -96,6 +98,7 @@ class DicomDestination(_Part):
     port: Port
     tls: Tls | None = None
     objects: tuple[str, ...] = ()
+    associations: int = Field(default=2, ge=1, le=8)
 
 
 class WebDestination(_Part):

@@ -152,3 +152,15 @@ def test_a_sender_that_begins_again_holds_its_study_open_but_opens_none(stand, c
     assert stand.arrivals.complete(stand.key)
     stand.arrivals.note_again(stand.key)
     assert (len(stand.arrivals), stand.row.revision) == (0, 1)
+
+
+def test_it_is_looked_again_when_the_first_study_is_due(stand, clock):
+    assert stand.arrivals.due_in_s(0.1) == 0.1
+    stand.instance(1)
+    assert stand.arrivals.due_in_s(0.01) == 0.01
+    clock.at_s += 0.03
+    assert stand.arrivals.due_in_s(0.1) == pytest.approx(0.02)
+    clock.at_s += 1.0
+    assert stand.arrivals.due_in_s(0.1) == 0.0
+    stand.arrivals.complete_quiet()
+    assert stand.arrivals.due_in_s(0.1) == 0.1

@@ -126,6 +126,22 @@ class Arrivals:
         quiet = [key for key, last in list(self._last.items()) if last <= before]
         return sum(self.complete(key) for key in quiet)
 
+    def due_in_s(self, most_s: float) -> float:
+        """Say when to look next.
+
+        Parameters
+        ----------
+        most_s : float
+            At the latest, in s; the clock of the last object may move meanwhile.
+
+        Returns
+        -------
+        float
+            Time until the next study will have been quiet for long enough, in s.
+        """
+        oldest = min(list(self._last.values()), default=float("inf"))
+        return min(max(oldest + self._quiet_s - time.monotonic(), 0.0), most_s)
+
     def resume(self) -> None:
         """Find what an earlier process left: instances that the catalog does not know, studies not handed over."""
         rows = {row.study_key: row for row in self._catalog.list()}

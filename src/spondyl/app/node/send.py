@@ -8,6 +8,8 @@ from __future__ import annotations
 import logging
 import socket
 import ssl
+from collections import deque
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -106,7 +108,8 @@ def _acknowledge_at_once(event: Any) -> None:
 
 
 def _send_by_store(files: Sequence[Path], destination: DicomDestination, ae_title: str) -> None:
-    from pynetdicom import AE, evt
+    """Send over several associations: an archive takes longer to keep an object than to receive the next one."""
+    from pynetdicom import AE
 
     entity = AE(ae_title)
     entity.connection_timeout = entity.acse_timeout = entity.dimse_timeout = entity.network_timeout = TIMEOUT_S
@@ -114,29 +117,61 @@ def _send_by_store(files: Sequence[Path], destination: DicomDestination, ae_titl
         for file in files:
             meta = pydicom.filereader.read_file_meta_info(file)
             entity.add_requested_context(meta.MediaStorageSOPClassUID, meta.TransferSyntaxUID)
+    # The largest first, so that no association is left alone with it at the end.
+    rest = deque(sorted(files, key=lambda file: -file.stat().st_size))
+    first = _associated(entity, destination)
+    if not first.is_established:
+        told = "it refused the association" if first.is_rejected else "it cannot be reached"
+        msg = f"{destination.name}: {told}; check host, port and AE titles on both sides"
+        raise JobError(msg)
+    n_more = min(destination.associations, len(files)) - 1
+    with ThreadPoolExecutor(n_more + 1) as pool:
+        sent = [pool.submit(_send_rest, first, rest, destination)]
+        sent += [pool.submit(_send_beside, entity, rest, destination) for _ in range(n_more)]
+    for one in sent:
+        one.result()
+
+
+def _associated(entity: Any, destination: DicomDestination) -> Any:
+    from pynetdicom import evt
+
     tls = None if destination.tls is None else (client_context(destination.tls), destination.host)
-    association = entity.associate(
+    return entity.associate(
         destination.host,
         destination.port,
         ae_title=destination.ae_title,
         tls_args=tls,
         evt_handlers=[(evt.EVT_CONN_OPEN, _send_at_once), (evt.EVT_CONN_OPEN, _acknowledge_at_once)],
     )
-    if not association.is_established:
-        told = "it refused the association" if association.is_rejected else "it cannot be reached"
-        msg = f"{destination.name}: {told}; check host, port and AE titles on both sides"
-        raise JobError(msg)
+
+
+def _send_beside(entity: Any, rest: deque[Path], destination: DicomDestination) -> None:
+    """Help over a further association, if the archive takes one; the first one sends all otherwise."""
+    association = _associated(entity, destination)
+    if association.is_established:
+        _send_rest(association, rest, destination)
+
+
+def _send_rest(association: Any, rest: deque[Path], destination: DicomDestination) -> None:
+    """Send what nobody has sent yet, one object after another; the first failure ends it for all."""
     try:
-        for number, file in enumerate(files, 1):
+        while rest:
+            try:
+                file = rest.popleft()
+            except IndexError:  # somebody else took the last one
+                break
             try:
                 status = association.send_c_store(file).get("Status")
             except (ValueError, RuntimeError) as error:
-                msg = f"{destination.name}: object {number} ({file.stem}) is of a kind it does not take"
+                msg = f"{destination.name}: {file.stem} is of a kind it does not take"
                 raise JobError(msg) from error
             if status is None or (status != 0 and status not in WARNINGS):
                 told = "no answer" if status is None else f"answer {status:04X}H"
-                msg = f"{destination.name}: object {number} ({file.stem}) was not kept: {told} (PS3.4 table B.2-1)"
+                msg = f"{destination.name}: {file.stem} was not kept: {told} (PS3.4 table B.2-1)"
                 raise JobError(msg)
+    except JobError:
+        rest.clear()
+        raise
     finally:
         if association.is_established:
             association.release()

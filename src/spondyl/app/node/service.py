@@ -26,8 +26,9 @@ if TYPE_CHECKING:
     from spondyl.app.catalog import StudyRow
     from spondyl.app.serve_settings import ServeSettings
 
-TICK_S = 0.1
-"""How often it is looked whether a study is complete, in s."""
+TICK_S, LEAST_TICK_S = 0.1, 0.005
+"""Longest and shortest time until it is looked again whether a study is complete, in s; it is looked when one is due.
+Chosen by us."""
 
 HOUSEKEEPING_S = 30.0
 """How often lost jobs are looked for, in s. Chosen by us."""
@@ -147,7 +148,7 @@ class NodeService:
 
     def _watch(self) -> None:
         kept = cleaned = time.monotonic()
-        while not self._stop.wait(TICK_S):
+        while not self._stop.wait(max(self.arrivals.due_in_s(TICK_S), LEAST_TICK_S)):
             self._beat_at = time.monotonic()
             try:
                 self.arrivals.complete_quiet()
@@ -159,6 +160,7 @@ class NodeService:
                     self._clean()
             except Exception as error:  # noqa: BLE001 - a database that is away for a while comes back
                 log.error("the watch stumbled", extra={"facts": {"why": type(error).__name__}})
+                self._stop.wait(TICK_S)
 
     def find_lost(self) -> None:
         """Find studies whose job is gone: hand them over again, or say that they were given up."""
