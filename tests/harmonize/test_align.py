@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from spondyl.core import Acquisition, Case, Image, LabelMap, Sequence, SettingsError
-from spondyl.harmonize.align import MAP_PREFIX, UNITS, AlignSettings, align, diffusion_weights, looks_of
+from spondyl.harmonize.align import MAP_PREFIX, UNITS, AlignSettings, align, diffusion_weights, first_look
 from spondyl.harmonize.contrast import REFERENCE, reference_of, signal
 from tissue_boxes import ADC_UM2_S, GRID, SCANNERS, TISSUES, places, scanned
 
@@ -58,7 +58,7 @@ def test_the_images_stay_as_acquired():
 @pytest.mark.parametrize("scale", ["physics", "z-score", "none"])
 def test_what_was_looked_at_ahead_makes_no_difference(scale):
     case, settings = scanned("3 T", shading=0.5), AlignSettings(scale=scale)
-    plain, ahead = align(case, settings), align(case, settings, ahead=looks_of(case, settings))
+    plain, ahead = align(case, settings), align(case, settings, ahead=first_look(case, settings))
     assert plain.maps.keys() == ahead.maps.keys()
     for name, image in plain.maps.items():
         np.testing.assert_array_equal(image.array, ahead.maps[name].array)

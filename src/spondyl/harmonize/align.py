@@ -20,7 +20,7 @@ from spondyl.harmonize.contrast import REFERENCE, SIGNAL_RANGE, ContrastMap, con
 from spondyl.harmonize.intensity import percentile_scale, robust_z_score
 from spondyl.harmonize.noise import without_noise_floor
 from spondyl.harmonize.prominence import measured_lesions, normal_marrow, study_saliency
-from spondyl.harmonize.tissues import Views, reference_tissues
+from spondyl.harmonize.tissues import TissuePlaces, Views, reference_tissues, tissue_places
 from spondyl.models.space import resample
 
 if TYPE_CHECKING:
@@ -103,111 +103,6 @@ class Even:
     noise: Mapping[Sequence, float] = field(default_factory=dict)
 
 
-class Aligned(NamedTuple):
-    """One sequence on the aligned scale.
-
-    Parameters
-    ----------
-    values : ndarray of float32
-        Signal; NaN outside the field of view.
-    spread : ndarray of float32
-        Relative standard deviation that bringing it to the reference acquisition adds, in bodies and lesions.
-    factor : ndarray of float32 or None
-        What the signal equations multiplied it with; None where they were not used.
-    """
-
-    values: Volume
-    spread: Volume
-    factor: Volume | None = None
-
-
-def align(case: Case, settings: AlignSettings, *, ahead: Mapping[Sequence, Look] | None = None) -> Case:
-    """Bring the images of a study to one scale and measure its lesions on it.
-
-    Parameters
-    ----------
-    case : Case
-        With a reference, the label map ``"structures"``, and lesions where some were found.
-    settings : AlignSettings
-        How.
-    ahead : mapping of Sequence to Look, optional
-        From `looks_of`, of the same images.
-
-    Returns
-    -------
-    Case
-        With the maps ``"aligned_T1"`` and so on, on the reference grid, and the measurement ``saliency`` of each
-        lesion. Where a scale could not be found for an image, it has no map and a flag says so.
-    """
-    if settings.scale == Scale.NONE:
-        record = StepRecord("align", __version__, asdict(settings), methods="Images were not brought to one scale.")
-        return case.with_(history=(*case.history, record))
-    if not _outlined(case):
-        text = "The spine was not outlined, so the images could not be brought to one scale."
-        record = StepRecord("align", __version__, asdict(settings), methods=text)
-        return case.with_(history=(*case.history, record)).flagged(QualityFlag("not_aligned", text))
-    even = even_images(case, correct_bias=settings.correct_bias, looks=ahead)
-    aligned, flags = scaled_images(case, even, settings.scale)
-    maps = {f"{MAP_PREFIX}{s.value}": Image(np.nan_to_num(a.values), even.views.grid, s) for s, a in aligned.items()}
-    case = case.with_(
-        maps={**case.maps, **maps},
-        lesions=measured_lesions(case, {s: (a.values, a.spread) for s, a in aligned.items()}),
-    )
-    record = StepRecord(
-        "align",
-        __version__,
-        asdict(settings),
-        methods=_methods(settings, aligned),
-        measurements=(study_saliency(case), *_quality(case, even, aligned, settings.scale)),
-    )
-    return case.with_(history=(*case.history, record)).flagged(*flags)
-
-
-def _outlined(case: Case) -> bool:
-    structures = case.labels.get("structures")
-    return structures is not None and bool(structures.array.any())
-
-
-def even_images(case: Case, *, correct_bias: bool = True, looks: Mapping[Sequence, Look] | None = None) -> Even:
-    """Bring images to one grid and take noise floor and brightness of the receive coil out of them.
-
-    Parameters
-    ----------
-    case : Case
-        With the label map ``"structures"``; lesions, where some were found, are left out of normal marrow.
-    correct_bias : bool, optional
-        Whether noise floor and coil are looked at.
-    looks : mapping of Sequence to Look, optional
-        From `looks_of`, of the same images.
-
-    Returns
-    -------
-    Even
-        The images and their reference tissues.
-
-    Notes
-    -----
-    N4 first, which knows no anatomy; then what the tissues found on its images still show of the coil (`tissue_field`),
-    whereupon the tissues are found again.
-    """
-    structures = case.labels["structures"]
-    grid = structures.grid
-    suppressed = frozenset(s for s, i in case.images.items() if i.acquisition.fat_suppressed)
-    if not correct_bias:
-        views = Views(grid, {s: _on_grid(image, grid) for s, image in case.images.items()}, suppressed)
-        return Even(views, reference_tissues(structures, views))
-    looks = looks or _looks(case)
-    arrays = {s: look.array for s, look in looks.items()}
-    fields = {s: look.field for s, look in looks.items() if look.field is not None}
-    first = Views(grid, _divided(arrays, fields), suppressed)
-    known = reference_tissues(structures, first) | {"marrow": normal_marrow(case)}
-    rest = at_once(lambda s: tissue_field(first.arrays[s], grid, known), fields)
-    fields = {s: field * more for (s, field), more in zip(fields.items(), rest, strict=True)}
-    views = Views(grid, _divided(arrays, fields), suppressed)
-    noise = {s: looks[s].noise for s in fields}
-    return Even(views, reference_tissues(structures, views), fields, noise)
-
-
 class Look(NamedTuple):
     """One image on the reference grid without its noise floor, and what N4 says of its coil.
 
@@ -226,7 +121,135 @@ class Look(NamedTuple):
     noise: float = 0.0
 
 
-def looks_of(case: Case, settings: AlignSettings) -> dict[Sequence, Look]:
+class FirstLook(NamedTuple):
+    """What is known of the images of a study before its lesions are.
+
+    Parameters
+    ----------
+    looks : mapping of Sequence to Look
+        The images.
+    views : Views
+        Their signal, divided by the fields of N4.
+    places : TissuePlaces
+        Where reference tissues are looked for.
+    tissues : mapping of str to ndarray of bool
+        Those that were found.
+    """
+
+    looks: Mapping[Sequence, Look]
+    views: Views
+    places: TissuePlaces
+    tissues: Mapping[str, Mask]
+
+
+class Aligned(NamedTuple):
+    """One sequence on the aligned scale.
+
+    Parameters
+    ----------
+    values : ndarray of float32
+        Signal; NaN outside the field of view.
+    spread : ndarray of float32
+        Relative standard deviation that bringing it to the reference acquisition adds, in bodies and lesions.
+    factor : ndarray of float32 or None
+        What the signal equations multiplied it with; None where they were not used.
+    """
+
+    values: Volume
+    spread: Volume
+    factor: Volume | None = None
+
+
+def align(case: Case, settings: AlignSettings, *, ahead: FirstLook | None = None) -> Case:
+    """Bring the images of a study to one scale and measure its lesions on it.
+
+    Parameters
+    ----------
+    case : Case
+        With a reference, the label map ``"structures"``, and lesions where some were found.
+    settings : AlignSettings
+        How.
+    ahead : FirstLook, optional
+        From `first_look`, of the same images.
+
+    Returns
+    -------
+    Case
+        With the maps ``"aligned_T1"`` and so on, on the reference grid, and the measurement ``saliency`` of each
+        lesion. Where a scale could not be found for an image, it has no map and a flag says so.
+    """
+    if settings.scale == Scale.NONE:
+        record = StepRecord("align", __version__, asdict(settings), methods="Images were not brought to one scale.")
+        return case.with_(history=(*case.history, record))
+    if not _outlined(case):
+        text = "The spine was not outlined, so the images could not be brought to one scale."
+        record = StepRecord("align", __version__, asdict(settings), methods=text)
+        return case.with_(history=(*case.history, record)).flagged(QualityFlag("not_aligned", text))
+    marrow = normal_marrow(case)
+    even = even_images(case, correct_bias=settings.correct_bias, look=ahead, marrow=marrow)
+    aligned, flags = scaled_images(case, even, settings.scale)
+    maps = {f"{MAP_PREFIX}{s.value}": Image(np.nan_to_num(a.values), even.views.grid, s) for s, a in aligned.items()}
+    case = case.with_(
+        maps={**case.maps, **maps},
+        lesions=measured_lesions(case, {s: (a.values, a.spread) for s, a in aligned.items()}, marrow),
+    )
+    record = StepRecord(
+        "align",
+        __version__,
+        asdict(settings),
+        methods=_methods(settings, aligned),
+        measurements=(study_saliency(case), *_quality(case, even, aligned, settings.scale, marrow)),
+    )
+    return case.with_(history=(*case.history, record)).flagged(*flags)
+
+
+def _outlined(case: Case) -> bool:
+    structures = case.labels.get("structures")
+    return structures is not None and bool(structures.array.any())
+
+
+def even_images(
+    case: Case, *, correct_bias: bool = True, look: FirstLook | None = None, marrow: Mask | None = None
+) -> Even:
+    """Bring images to one grid and take noise floor and brightness of the receive coil out of them.
+
+    Parameters
+    ----------
+    case : Case
+        With the label map ``"structures"``; lesions, where some were found, are left out of normal marrow.
+    correct_bias : bool, optional
+        Whether noise floor and coil are looked at.
+    look : FirstLook, optional
+        From `first_look`, of the same images.
+    marrow : ndarray of bool, optional
+        From `normal_marrow`, of the same case.
+
+    Returns
+    -------
+    Even
+        The images and their reference tissues.
+
+    Notes
+    -----
+    N4 first, which knows no anatomy; then what the tissues found on its images still show of the coil (`tissue_field`),
+    whereupon the tissues are found again.
+    """
+    structures = case.labels["structures"]
+    grid = structures.grid
+    if not correct_bias:
+        views = Views(grid, {s: _on_grid(image, grid) for s, image in case.images.items()}, _suppressed(case))
+        return Even(views, reference_tissues(structures, views))
+    look = look or _first_look(case)
+    known = {**look.tissues, "marrow": normal_marrow(case) if marrow is None else marrow}
+    fields = {s: own.field for s, own in look.looks.items() if own.field is not None}
+    rest = at_once(lambda s: tissue_field(look.views.arrays[s], grid, known), fields)
+    fields = {s: field * more for (s, field), more in zip(fields.items(), rest, strict=True)}
+    views = Views(grid, _divided({s: own.array for s, own in look.looks.items()}, fields), look.views.suppressed)
+    noise = {s: look.looks[s].noise for s in fields}
+    return Even(views, reference_tissues(structures, views, look.places), fields, noise)
+
+
+def first_look(case: Case, settings: AlignSettings) -> FirstLook | None:
     """Do what of the step needs no lesions, and takes the longest.
 
     Parameters
@@ -238,16 +261,25 @@ def looks_of(case: Case, settings: AlignSettings) -> dict[Sequence, Look]:
 
     Returns
     -------
-    dict of Sequence to Look
-        Empty where nothing of it is wanted.
+    FirstLook or None
+        None where nothing of it is wanted.
     """
     wanted = settings.scale != Scale.NONE and settings.correct_bias and _outlined(case)
-    return _looks(case) if wanted else {}
+    return _first_look(case) if wanted else None
 
 
-def _looks(case: Case) -> dict[Sequence, Look]:
-    grid = case.labels["structures"].grid
-    return dict(zip(case.images, at_once(lambda image: _look(image, grid), case.images.values()), strict=True))
+def _first_look(case: Case) -> FirstLook:
+    structures = case.labels["structures"]
+    grid = structures.grid
+    looks = dict(zip(case.images, at_once(lambda image: _look(image, grid), case.images.values()), strict=True))
+    fields = {s: look.field for s, look in looks.items() if look.field is not None}
+    views = Views(grid, _divided({s: look.array for s, look in looks.items()}, fields), _suppressed(case))
+    places = tissue_places(structures)
+    return FirstLook(looks, views, places, reference_tissues(structures, views, places))
+
+
+def _suppressed(case: Case) -> frozenset[Sequence]:
+    return frozenset(s for s, image in case.images.items() if image.acquisition.fat_suppressed)
 
 
 def _look(image: Image, grid: Grid) -> Look:
@@ -418,10 +450,11 @@ def _by_histogram(even: Even, scale: Scale) -> tuple[dict[Sequence, Aligned], tu
     return aligned, tuple(flags)
 
 
-def _quality(case: Case, even: Even, aligned: Mapping[Sequence, Aligned], scale: str) -> tuple[Measurement, ...]:
+def _quality(
+    case: Case, even: Even, aligned: Mapping[Sequence, Aligned], scale: str, marrow: Mask
+) -> tuple[Measurement, ...]:
     """What was removed and what was found, for quality control."""
     spine = case.labels["structures"].array > 0
-    marrow = normal_marrow(case)
     found = [
         Measurement(f"{name}, reference tissue", float(mask.sum() * even.views.grid.voxel_volume_mm3), "mm3")
         for name, mask in even.tissues.items()
@@ -430,8 +463,9 @@ def _quality(case: Case, even: Even, aligned: Mapping[Sequence, Aligned], scale:
         removed = 100 * float(np.std(np.log(shading[spine])))
         found.append(Measurement(f"{s.value} shading removed", removed, "%", method="SD along the spine"))
     for s, sd in even.noise.items():
-        signal = even.views.arrays[s] * even.fields.get(s, np.float32(1.0))
-        usual = float(np.median(signal[marrow & np.isfinite(signal)])) if (marrow & np.isfinite(signal)).any() else 0.0
+        signal = even.views.arrays[s][marrow] * (even.fields[s][marrow] if s in even.fields else np.float32(1.0))
+        signal = signal[np.isfinite(signal)]
+        usual = float(np.median(signal)) if signal.size else 0.0
         if usual > 0:
             share = 100 * sd / usual
             found.append(Measurement(f"{s.value} noise", share, "%", method="SD in tissue over normal marrow"))

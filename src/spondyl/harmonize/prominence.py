@@ -33,7 +33,9 @@ MIN_MARROW_VOXELS = 200
 METHOD = "change against the patient's normal marrow, in its standard deviations, on the aligned scale"
 
 
-def measured_lesions(case: Case, aligned: Mapping[Sequence, tuple[Volume, Volume]]) -> tuple[Lesion, ...]:
+def measured_lesions(
+    case: Case, aligned: Mapping[Sequence, tuple[Volume, Volume]], marrow: NDArray[np.bool_] | None = None
+) -> tuple[Lesion, ...]:
     """Add to each lesion how prominent it is.
 
     Parameters
@@ -42,6 +44,8 @@ def measured_lesions(case: Case, aligned: Mapping[Sequence, tuple[Volume, Volume
         With lesions and the label maps ``"structures"`` and ``"lesions"``.
     aligned : mapping of Sequence to (ndarray of float32, ndarray of float32)
         Aligned signal, NaN where it was not seen, and its relative standard deviation.
+    marrow : ndarray of bool, optional
+        From `normal_marrow`, of the same case.
 
     Returns
     -------
@@ -52,7 +56,8 @@ def measured_lesions(case: Case, aligned: Mapping[Sequence, tuple[Volume, Volume
     labels = case.labels.get("lesions")
     if not case.lesions or labels is None or not sequences:
         return case.lesions
-    marrow = normal_marrow(case)
+    marrow = normal_marrow(case) if marrow is None else marrow
+    boxes = ndimage.find_objects(labels.array, max_label=max(lesion.label for lesion in case.lesions))
     change, spread = np.full((2, len(case.lesions), len(sequences)), np.nan)
     for column, s in enumerate(sequences):
         values, unsure = aligned[s]
@@ -62,11 +67,14 @@ def measured_lesions(case: Case, aligned: Mapping[Sequence, tuple[Volume, Volume
         center = float(np.median(normal))
         width = TO_SD * float(np.median(np.abs(normal - center)))
         for row, lesion in enumerate(case.lesions):
-            inside = (labels.array == lesion.label) & np.isfinite(values)
+            box = boxes[lesion.label - 1]
+            if box is None:
+                continue
+            inside = (labels.array[box] == lesion.label) & np.isfinite(values[box])
             if inside.any():
-                mean = float(np.mean(values[inside]))
+                mean = float(np.mean(values[box][inside]))
                 change[row, column] = mean - center
-                spread[row, column] = np.hypot(width, mean * float(np.mean(unsure[inside])))
+                spread[row, column] = np.hypot(width, mean * float(np.mean(unsure[box][inside])))
     found = lesion_saliency(change, spread, sequences)
     return tuple(
         replace(lesion, measurements=(*lesion.measurements, _saliency(score, parts, sequences)))

@@ -64,7 +64,47 @@ class Views(NamedTuple):
     suppressed: frozenset[Sequence]
 
 
-def reference_tissues(structures: LabelMap, views: Views) -> dict[str, NDArray[np.bool_]]:
+class TissuePlaces(NamedTuple):
+    """Where tissues are looked for, whatever the images show.
+
+    Parameters
+    ----------
+    canal, disc : ndarray of bool
+        Without their outermost pixels.
+    behind : ndarray of bool
+        The soft tissue behind the canal.
+    """
+
+    canal: NDArray[np.bool_]
+    disc: NDArray[np.bool_]
+    behind: NDArray[np.bool_]
+
+
+def tissue_places(structures: LabelMap) -> TissuePlaces:
+    """Find where tissues are looked for.
+
+    Parameters
+    ----------
+    structures : LabelMap
+        Outlines of the spine (`Structure`).
+
+    Returns
+    -------
+    TissuePlaces
+        On the same grid.
+    """
+    labels, grid = structures.array, structures.grid
+    through = int(np.argmax(grid.spacing_mm))
+    return TissuePlaces(
+        eroded(labels == Structure.CANAL, through),
+        eroded(labels == Structure.DISC, through),
+        _behind(labels, grid) & ~ndimage.binary_dilation(labels > 0, iterations=2),
+    )
+
+
+def reference_tissues(
+    structures: LabelMap, views: Views, places: TissuePlaces | None = None
+) -> dict[str, NDArray[np.bool_]]:
     """Find tissues whose signal is known beforehand.
 
     Parameters
@@ -73,17 +113,17 @@ def reference_tissues(structures: LabelMap, views: Views) -> dict[str, NDArray[n
         Outlines of the spine (`Structure`), on the grid of the views.
     views : Views
         The images.
+    places : TissuePlaces, optional
+        From `tissue_places`, of the same outlines.
 
     Returns
     -------
     dict of str to ndarray of bool, shape ``grid.shape``
         ``"csf"``, ``"disc"``, ``"muscle"`` and ``"fat"``, those of them that are large enough.
     """
-    labels = structures.array
-    through = int(np.argmax(views.grid.spacing_mm))
-    found = {"csf": _fluid(labels == Structure.CANAL, views, through)}
-    found["disc"] = eroded(labels == Structure.DISC, through)
-    found |= _muscle_and_fat(labels, views, through)
+    places = places or tissue_places(structures)
+    found = {"csf": _fluid(places.canal, views), "disc": places.disc}
+    found |= _muscle_and_fat(places.behind, views, int(np.argmax(views.grid.spacing_mm)))
     return {name: mask for name, mask in found.items() if mask.sum() >= MIN_VOXELS}
 
 
@@ -110,9 +150,8 @@ def eroded(mask: NDArray[np.bool_], through: int, *, pixels: int = 1) -> NDArray
     return np.asarray(ndimage.binary_erosion(mask, cross[tuple(keep)], iterations=pixels), bool)
 
 
-def _fluid(canal: NDArray[np.bool_], views: Views, through: int) -> NDArray[np.bool_]:
+def _fluid(core: NDArray[np.bool_], views: Views) -> NDArray[np.bool_]:
     """The half of the canal that looks like fluid, not like roots or fat."""
-    core = eroded(canal, through)
     for sequence in (*FLUID_IS_BRIGHT, Sequence.T1):
         if sequence not in views.arrays or not core.any():
             continue
@@ -124,8 +163,7 @@ def _fluid(canal: NDArray[np.bool_], views: Views, through: int) -> NDArray[np.b
     return np.zeros_like(core)
 
 
-def _muscle_and_fat(labels: NDArray[np.uint16], views: Views, through: int) -> dict[str, NDArray[np.bool_]]:
-    region = _behind(labels, views.grid) & ~ndimage.binary_dilation(labels > 0, iterations=2)
+def _muscle_and_fat(region: NDArray[np.bool_], views: Views, through: int) -> dict[str, NDArray[np.bool_]]:
     for sequence in FAT_IS_BRIGHT:
         if sequence not in views.arrays or sequence in views.suppressed:
             continue

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from spondyl import __version__
 from spondyl.core import Case, ModelError
-from spondyl.harmonize.align import align, looks_of
+from spondyl.harmonize.align import align, first_look
 from spondyl.harmonize.step import harmonize
 from spondyl.lesions.classify import classify_findings, study_to_classify
 from spondyl.lesions.explain import explain_findings
@@ -237,7 +237,7 @@ STEPS: tuple[StepEntry, ...] = (
     ),
     StepEntry("explain", explain_findings, {"network": LESIONS}, optional=True),
     StepEntry("scores", score_findings, optional=True),
-    StepEntry("align", align, optional=True, ahead=Ahead("localize", looks_of)),
+    StepEntry("align", align, optional=True, ahead=Ahead("localize", first_look)),
     StepEntry("socce", embed_case, optional=True),
     StepEntry("risk", assess_risk, optional=True),
 )

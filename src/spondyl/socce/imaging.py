@@ -88,11 +88,11 @@ ONE_SCALE = ("physics", "tissue")
 
 
 class _Region(NamedTuple):
-    """A lesion and its surroundings: its box, where it is in the box, and voxels of the patient's normal marrow."""
+    """A lesion and its surroundings: its box, where it is in the box, and signal of the patient's normal marrow."""
 
     box: tuple[slice, ...]
     mask: Mask
-    marrow: Places
+    marrow: Mapping[Sequence, Floats]
 
 
 def lead_lesion(case: Case) -> Lesion | None:
@@ -141,11 +141,11 @@ def lesions_features(case: Case) -> list[dict[str, float]]:
     list of dict of str to float
         Features of each lesion, in their order.
     """
-    marrow = _marrow_places(case) if set(case.labels) >= LABELS and case.lesions else None
+    marrow = _marrow_signals(case) if set(case.labels) >= LABELS and case.lesions else None
     return at_once(lambda lesion: lesion_features(case, lesion, marrow), case.lesions)
 
 
-def lesion_features(case: Case, lesion: Lesion, marrow: Places | None = None) -> dict[str, float]:
+def lesion_features(case: Case, lesion: Lesion, marrow: Mapping[Sequence, Floats] | None = None) -> dict[str, float]:
     """Measure a lesion.
 
     Parameters
@@ -155,8 +155,8 @@ def lesion_features(case: Case, lesion: Lesion, marrow: Places | None = None) ->
         its images were brought to one scale.
     lesion : Lesion
         One of its lesions.
-    marrow : ndarray of int, shape (n, 3), optional
-        Voxels of normal marrow, where they are known.
+    marrow : mapping of Sequence to ndarray of float, optional
+        Signal of normal marrow, where it is known.
 
     Returns
     -------
@@ -166,15 +166,16 @@ def lesion_features(case: Case, lesion: Lesion, marrow: Places | None = None) ->
     if not set(case.labels) >= LABELS:
         return {}
     labels = case.labels["lesions"].array
-    boxes = ndimage.find_objects((labels == lesion.label).astype(np.uint8))
-    if not boxes:
+    box = _box(labels, lesion.label)
+    if box is None:
         return {}
-    region = _Region(boxes[0], labels[boxes[0]] == lesion.label, _marrow_places(case) if marrow is None else marrow)
+    region = _Region(box, labels[box] == lesion.label, _marrow_signals(case) if marrow is None else marrow)
     found = _form(case, lesion, region) | _position(case, lesion, region)
     for sequence in CONTRASTS:
         image = _image_of(case, sequence)
         if image is not None:
-            found |= {f"{sequence}_{name}": v for name, v in _look(case, image, region).items()}
+            look = _look(case, image, region, region.marrow[sequence])
+            found |= {f"{sequence}_{name}": v for name, v in look.items()}
             if image is case.images.get(sequence):
                 found.pop(f"{sequence}_mean", None)  # in no unit unless aligned
     return found | _diffusion(case, region) | _fat(case, region)
@@ -203,9 +204,27 @@ def _marrow_places(case: Case) -> Places:
     return ijk[:: max(1, len(ijk) // MOST_SAMPLES)]
 
 
+def _marrow_signals(case: Case) -> dict[Sequence, Floats]:
+    """Signal of normal marrow on every image, once for all lesions."""
+    ijk = _marrow_places(case)
+    places = case.labels["structures"].grid.ijk_to_lps(ijk) if len(ijk) else np.empty((0, 3))
+    images = {sequence: _image_of(case, sequence) for sequence in CONTRASTS}
+    found = {s: _looked_up(image, places) for s, image in images.items() if image is not None}
+    return {s: values[np.isfinite(values)] for s, values in found.items()}
+
+
+def _box(labels: NDArray[np.uint16], label: int) -> tuple[slice, ...] | None:
+    """The box that holds a label; None where there is none."""
+    boxes = ndimage.find_objects(labels, max_label=label)
+    return boxes[label - 1] if len(boxes) >= label else None
+
+
 def _boxed(case: Case, image: Image, region: _Region) -> Floats:
     """Nearest values of an image in the lesion's box; NaN outside the image or where it shows nothing."""
     grid = case.labels["lesions"].grid
+    if image.grid.same_space(grid):
+        own = image.array[region.box].astype(float)
+        return np.where(own > 0, own, np.nan)
     start = np.array([s.start for s in region.box])
     ijk = np.argwhere(np.ones(region.mask.shape, bool)) + start
     return _looked_up(image, grid.ijk_to_lps(ijk)).reshape(region.mask.shape)
@@ -220,17 +239,11 @@ def _looked_up(image: Image, places_lps_mm: Floats) -> Floats:
     return np.where(found > 0, found, np.nan)
 
 
-def _marrow_values(case: Case, image: Image, region: _Region) -> Floats:
-    ijk = region.marrow
-    values = _looked_up(image, case.labels["structures"].grid.ijk_to_lps(ijk)) if len(ijk) else np.empty(0)
-    return values[np.isfinite(values)]
-
-
-def _look(case: Case, image: Image, region: _Region) -> dict[str, float]:
+def _look(case: Case, image: Image, region: _Region, marrow: Floats) -> dict[str, float]:
     """How a lesion looks on one sequence."""
     values = _boxed(case, image, region)
     mask = region.mask & np.isfinite(values)
-    inside, marrow = values[mask], _marrow_values(case, image, region)
+    inside = values[mask]
     if len(inside) < MIN_VOXELS:
         return {}
     told = first_order(inside)
@@ -300,12 +313,15 @@ def _position(case: Case, lesion: Lesion, region: _Region) -> dict[str, float]:
     found = {}
     if lesion.level in SHORT_LEVELS:
         found["level_position"] = SHORT_LEVELS.index(lesion.level) / (len(SHORT_LEVELS) - 1)
-    host = _host(case, lesion)
-    vertebra = None if host is None else case.labels["vertebrae"].array == host.instance
-    if vertebra is None or not vertebra.any():
+    host, vertebrae = _host(case, lesion), case.labels["vertebrae"].array
+    box = None if host is None else _box(vertebrae, host.instance)
+    if host is None or box is None:
         return found
-    found["vertebra_share"] = float((region.mask & vertebra[region.box]).sum() / vertebra.sum())
-    body = np.argwhere(vertebra & (case.labels["structures"].array == Structure.BODY))
+    vertebra = vertebrae[box] == host.instance
+    within = region.mask & (vertebrae[region.box] == host.instance)
+    found["vertebra_share"] = float(within.sum() / vertebra.sum())
+    body = np.argwhere(vertebra & (case.labels["structures"].array[box] == Structure.BODY))
+    body += [s.start for s in box]
     if len(body) >= MIN_VOXELS:
         places = case.labels["vertebrae"].grid.ijk_to_lps(body)
         low, high = np.percentile(places, [2.5, 97.5], axis=0)
