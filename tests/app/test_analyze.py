@@ -25,9 +25,12 @@ def road(monkeypatch):
     study = Study(analyzed_case(), {}, (SetAside("series 9 (1.2.9)", "It is a localizer.", "None needed."),))
     monkeypatch.setattr(analyze, "read_study", lambda path, sequence_files: study)
 
-    def run(case, settings, networks, progress):
-        for number, entry in enumerate(STEPS if progress else (), start=1):
-            progress(entry.name, number, len(STEPS))
+    def run(case, settings, networks, progress, *, watch=None, beside=None):
+        for number, entry in enumerate(STEPS, start=1):
+            if progress:
+                progress(entry.name, number, len(STEPS))
+            if watch:
+                watch(entry.name, case)
         return case
 
     monkeypatch.setattr(analyze, "run", run)
@@ -83,7 +86,7 @@ def test_no_spine_leaves_no_result_and_keeps_an_earlier_one(road, tmp_path):
     analyze_study("study", tmp_path / "out", networks={})
     before = (tmp_path / "out" / "result.json").read_bytes()
 
-    def no_spine(*_):
+    def no_spine(*_, **__):
         msg = "no spine was found"
         raise NoSpineError(msg)
 
@@ -145,7 +148,7 @@ def test_an_earlier_result_stands_for_its_study_and_is_not_analyzed_again(road, 
     analyze_study("then", tmp_path / "then", networks={})
     road.setattr(analyze, "read_study", lambda path, sequence_files: Study(now, {}))
     ran = []
-    road.setattr(analyze, "run", lambda case, *_: ran.append(case.case_id) or case)
+    road.setattr(analyze, "run", lambda case, *_, **__: ran.append(case.case_id) or case)
     options = AnalysisOptions(prior=tmp_path / "then")
     result = analyze_study("now", tmp_path / "now", options=options, networks={})
     assert ran == [now.case_id]
@@ -164,7 +167,7 @@ def test_the_prior_result_is_never_written_over(road, tmp_path):
 
 
 def test_omics_reach_the_result_and_the_report(road, tmp_path):
-    def run(case, settings, networks, progress):
+    def run(case, settings, networks, progress, **_):
         return embed_case(case, settings.socce)
 
     road.setattr(analyze, "run", run)

@@ -35,7 +35,7 @@ def analyzed(monkeypatch, tmp_path):
         known = {"now": now or study(analyzed_case()), "then": then}
         monkeypatch.setattr(analyze, "read_study", lambda path, sequence_files: known[path.name])
         monkeypatch.setattr(analyze, "load_networks", lambda settings: {})
-        monkeypatch.setattr(analyze, "run", lambda case, *_: case)
+        monkeypatch.setattr(analyze, "run", lambda case, *_, **__: case)
         words = ["analyze", "now", "--out", str(tmp_path / "out")]
         if then is not None:
             words += ["--prior", "then"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 
 import highdicom as hd
 import numpy as np
@@ -10,7 +11,8 @@ import pydicom
 import pytest
 
 from dicom_fakes import PLANES, classic_source, enhanced_source, fake_case, lumbar_image, source_grid
-from spondyl.io.dicom_results import result_objects, write_results
+from spondyl.core.at_once import Beside, at_most
+from spondyl.io.dicom_results import ResultWriter, write_results
 from spondyl.io.mr_enhanced import write_enhanced
 from spondyl.io.mr_writer import SyntheticStudy, write_series
 from spondyl.io.reference import reference_series
@@ -130,28 +132,33 @@ def test_every_object_passes_dciodvfy(kind, make, tmp_path, dciodvfy):
     assert errors == {name: [] for name in written.files}
 
 
-def test_results_carry_patient_study_and_frame_of_reference_of_the_source():
+def objects(case, sources, folder):
+    """All objects of a case as they are read back."""
+    return [pydicom.dcmread(path) for path in write_results(case, sources, folder).files.values()]
+
+
+def test_results_carry_patient_study_and_frame_of_reference_of_the_source(tmp_path):
     grid = source_grid("coronal")
     source = classic_source(grid)
     given = source.datasets[0]
-    for result in result_objects(fake_case(grid, source), {source.series_uid: source}).values():
+    for result in objects(fake_case(grid, source), {source.series_uid: source}, tmp_path):
         for keyword in ("PatientName", "PatientID", "PatientBirthDate", "PatientSex", "StudyInstanceUID", "StudyDate"):
             assert str(result.get(keyword)) == str(given.get(keyword)), keyword
         assert result.get("FrameOfReferenceUID", grid.frame_of_reference) == grid.frame_of_reference
 
 
-def test_results_of_a_study_without_dicom_agree_with_each_other_and_name_nobody():
+def test_results_of_a_study_without_dicom_agree_with_each_other_and_name_nobody(tmp_path):
     grid = source_grid("sagittal")
-    results = list(result_objects(fake_case(grid), {}).values())
+    results = objects(fake_case(grid), {}, tmp_path)
     assert {str(r.PatientID) for r in results} == {"case-1"}
     assert {str(r.PatientName) for r in results} == {""}
     assert len({r.StudyInstanceUID for r in results}) == 1
     assert len({r.FrameOfReferenceUID for r in results if "FrameOfReferenceUID" in r}) == 1
 
 
-def test_every_object_says_what_made_it_and_that_it_is_for_research():
+def test_every_object_says_what_made_it_and_that_it_is_for_research(tmp_path):
     grid = source_grid("sagittal")
-    results = list(result_objects(fake_case(grid), {}).values())
+    results = objects(fake_case(grid), {}, tmp_path)
     for result in results:
         assert "RESEARCH USE ONLY" in result.SeriesDescription
         assert (result.ManufacturerModelName, result.InstanceNumber) == ("Spondyl", 1)
@@ -201,3 +208,63 @@ def test_results_of_a_study_that_was_read_point_at_its_files(enhanced, tmp_path)
     assert str(result.PatientName) == "SYNTHETIC^SYN-2"
     ((_, mask), _) = read_segmentation(written.files["lesions.dcm"], on=found.grid)
     np.testing.assert_array_equal(mask.array, case.labels["lesions"].array == 1)
+
+
+def begun(case, later, folder):
+    """Write a case whose parts were begun when they were as in `case`; gives what was written, and the early names."""
+    with at_most(2), Beside() as beside:
+        writer = ResultWriter({}, folder, beside=beside)
+        for part in ("vertebrae", "lesions", "maps"):
+            writer.begin(part, case)
+        for part in ("vertebrae", "lesions", "maps"):
+            beside._begun[f"written {part}"].result()
+        early = {path.name: pydicom.dcmread(path).SOPInstanceUID for path in folder.iterdir()}
+        return writer.write(later).files, early
+
+
+def without_class(case):
+    """The record before anything was classified or measured further."""
+    vertebrae = [
+        replace(v, probabilities={}, subtype=None, prediction_set=(), uncertainty=None) for v in case.vertebrae
+    ]
+    lesions = [replace(lesion, measurements=(), features={}) for lesion in case.lesions]
+    return case.with_(vertebrae=tuple(vertebrae), lesions=tuple(lesions), scores=())
+
+
+def test_what_was_begun_early_is_kept_where_nothing_it_shows_has_changed(tmp_path):
+    case = fake_case(source_grid("sagittal"))
+    files, early = begun(without_class(case), case, tmp_path)
+    assert set(early) == {"vertebrae.dcm", "lesions.dcm", "saliency.dcm", "uncertainty.dcm"}
+    assert set(files) == {*early, "findings.dcm"}
+    assert all(pydicom.dcmread(files[name]).SOPInstanceUID == uid for name, uid in early.items())
+    evidence = pydicom.dcmread(files["findings.dcm"]).CurrentRequestedProcedureEvidenceSequence
+    told = {
+        r.ReferencedSOPInstanceUID
+        for i in evidence
+        for s in i.ReferencedSeriesSequence
+        for r in s.ReferencedSOPSequence
+    }
+    assert {early["vertebrae.dcm"], early["lesions.dcm"]} <= told
+
+
+def test_what_has_changed_since_is_made_anew_and_nothing_of_the_old_stays(tmp_path):
+    case = fake_case(source_grid("sagittal"))
+    first, *rest = case.vertebrae
+    labels = {name: labels for name, labels in case.labels.items() if name != "lesions"}
+    later = case.with_(vertebrae=(replace(first, level="T9"), *rest), lesions=(), labels=labels)
+    files, early = begun(case, later, tmp_path)
+    assert "T9 vertebral body" in {s.SegmentLabel for s in pydicom.dcmread(files["vertebrae.dcm"]).SegmentSequence}
+    assert pydicom.dcmread(files["saliency.dcm"]).SOPInstanceUID == early["saliency.dcm"]
+    assert "lesions.dcm" in early
+    assert not (tmp_path / "lesions.dcm").exists()
+    assert "lesions.dcm" not in files
+
+
+def test_an_early_failure_is_told_when_the_result_is_written(tmp_path):
+    case = fake_case(source_grid("sagittal"))
+    (tmp_path / "file").write_text("")
+    with at_most(2), Beside() as beside:
+        writer = ResultWriter({}, tmp_path / "file", beside=beside)
+        writer.begin("maps", case)
+        with pytest.raises(FileExistsError):
+            writer.write(case)

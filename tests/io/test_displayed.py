@@ -10,7 +10,7 @@ from pydicom.uid import generate_uid
 from dicom_fakes import classic_source, fake_case, source_grid
 from spondyl.core import Grid, Image, Sequence, Source
 from spondyl.io.dicom_results import write_results
-from spondyl.io.displayed import placed, write_on_other_series
+from spondyl.io.displayed import placed
 from spondyl.io.seg import read_segmentation
 
 FINE = 0.5
@@ -38,8 +38,7 @@ def with_second_series(plane, *, frame_of_reference=""):
 
 
 def written(case, sources, folder):
-    files = write_results(case, sources, folder).files
-    return {**files, **write_on_other_series(case, sources, folder)}
+    return write_results(case, sources, folder).files
 
 
 @pytest.mark.parametrize("plane", ["axial", "coronal", "sagittal oblique", "sagittal mirrored"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 
 import highdicom as hd
 import pydicom
@@ -11,7 +12,7 @@ import pytest
 from dicom_fakes import classic_source, enhanced_source, fake_case, source_grid
 from spondyl.core import Measurement
 from spondyl.io import codes
-from spondyl.io.dicom_results import result_objects, write_results
+from spondyl.io.dicom_results import write_results
 
 
 def _groups(path):
@@ -81,11 +82,12 @@ def test_the_report_is_preliminary_unverified_and_by_a_device(written):
     assert "RESEARCH USE ONLY" in context.TextValue
 
 
-def test_the_image_library_names_real_instances():
+def test_the_image_library_names_real_instances(tmp_path):
     grid = source_grid("sagittal")
     for make in (classic_source, enhanced_source):
         source = make(grid)
-        report = result_objects(fake_case(grid, source), {source.series_uid: source})["findings.dcm"]
+        files = write_results(fake_case(grid, source), {source.series_uid: source}, tmp_path).files
+        report = pydicom.dcmread(files["findings.dcm"])
         evidence = {
             str(item.ReferencedSOPInstanceUID)
             for study in report.CurrentRequestedProcedureEvidenceSequence
@@ -158,5 +160,18 @@ def test_neither_a_report_of_another_study_nor_a_damaged_one_is_named(tmp_path):
     (tmp_path / "damaged").mkdir()
     (tmp_path / "damaged" / "findings.dcm").write_bytes(b"no report")
     for name in ("other", "damaged", "none"):
-        objects = result_objects(fake_case(grid, source), {source.series_uid: source}, before=tmp_path / name)
-        assert "PredecessorDocumentsSequence" not in objects["findings.dcm"]
+        out, before = tmp_path / "out", tmp_path / name
+        files = write_results(fake_case(grid, source), {source.series_uid: source}, out, before=before).files
+        assert "PredecessorDocumentsSequence" not in pydicom.dcmread(files["findings.dcm"])
+
+
+def test_all_that_the_report_points_at_is_among_its_evidence(written):
+    report = hd.sr.srread(written["findings.dcm"])
+    root = report.content[0]
+    find = partial(hd.sr.utils.find_content_items, root, recursive=True)
+    pointed = [*find(value_type="IMAGE"), *find(value_type="COMPOSITE")]
+    studies = report.CurrentRequestedProcedureEvidenceSequence
+    series = [s for study in studies for s in study.ReferencedSeriesSequence]
+    evidence = {item.ReferencedSOPInstanceUID for s in series for item in s.ReferencedSOPSequence}
+    assert pointed
+    assert {i.ReferencedSOPSequence[0].ReferencedSOPInstanceUID for i in pointed} <= evidence

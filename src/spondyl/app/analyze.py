@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import tomli_w
 
 from spondyl.core import InputError, NoSpineError
+from spondyl.core.at_once import Beside, at_most
 from spondyl.io.clinical import read_clinical
-from spondyl.io.dicom_results import write_results
-from spondyl.io.displayed import write_on_other_series
+from spondyl.io.dicom_results import ResultWriter
 from spondyl.io.nifti import write_nifti
 from spondyl.io.omics import read_omics
 from spondyl.io.panels import Pictures
@@ -53,6 +53,11 @@ PARTS_BEFORE, PARTS_AFTER = ("read", "models"), ("write",)
 
 PART_PRIOR = "prior"
 """The analysis of a prior study, where there is one, just before the steps."""
+
+
+SETTLED = {"localize": ("vertebrae",), "classify": ("lesions", "maps"), "explain": ("pictures",)}
+"""What of the results no step after these changes any more, so that it can be written beside the steps that follow.
+Where one does, it is written again."""
 
 
 class PriorError(InputError):
@@ -215,7 +220,9 @@ def analyze_study(
     omics = {} if options.omics is None else {GIVEN: read_omics(options.omics)}
     if options.settings.risk.enabled:
         chosen_model(options.settings.risk)  # a wrong one is told of before minutes of work
-    with OutputFolder(out_folder) as folder:  # first of all: minutes of work must not end at a read-only disk
+    threads = options.settings.threads
+    # The folder first of all: minutes of work must not end at a read-only disk.
+    with OutputFolder(out_folder) as folder, at_most(threads), Beside() as beside:
         clock.tell("read", 1)
         with clock.part("read"):
             study = read_study(Path(study_path or "."), sequence_files=options.sequence_files or None)
@@ -228,7 +235,8 @@ def analyze_study(
             with clock.part(PART_PRIOR):
                 prior = _prior(study, options, loaded)
         given = study.case.with_(clinical=clinical, omics=omics).flagged(*options.flags)
-        case = run(given, options.settings, loaded, clock.tell_step)
+        results = _Results(ResultWriter(study.sources, folder / "dicom", beside=beside), beside)
+        case = run(given, options.settings, loaded, clock.tell_step, watch=results.begin, beside=beside)
         if prior is not None:
             with clock.part("response"):
                 related = prior.relation
@@ -239,7 +247,8 @@ def analyze_study(
                 case = assess_early(case, None if prior is None else prior.case, irradiated=_irradiated(case))
         clock.tell_last("write")
         written = replace(study, case=case)
-        files, document = _write(written, folder, options=options, clock=clock, prior=prior, before=Path(out_folder))
+        paths = _Paths(folder, Path(out_folder))
+        files, document = _write(written, results, paths, options=options, clock=clock, prior=prior)
     out = Path(out_folder)
     return AnalysisResult(case, out, {role: out / name for role, name in files.items()}, document)
 
@@ -288,24 +297,47 @@ def _prior(study: Study, options: AnalysisOptions, networks: Mapping[str, Networ
         raise PriorError(msg) from error
 
 
+class _Results:
+    """What is written of a case: begun while steps go on, as far as they have settled it."""
+
+    def __init__(self, writer: ResultWriter, beside: Beside) -> None:
+        self.writer = writer
+        self._beside = beside
+
+    def begin(self, step: str, case: Case) -> None:
+        """Begin what a step has settled."""
+        for part in SETTLED.get(step, ()):
+            if part == "pictures":
+                self._beside.begin(part, Pictures(case).draw)
+            else:
+                self.writer.begin(part, case)
+
+    def pictures(self, case: Case) -> Pictures:
+        """Give the pictures of the case, those that were begun if they are of what it became."""
+        if "pictures" not in self._beside:
+            return Pictures(case)
+        drawn: Pictures = self._beside.result("pictures")
+        return drawn.of_later(case)
+
+
+class _Paths(NamedTuple):
+    """The folder that is filled, and the one whose place it takes."""
+
+    folder: Path
+    before: Path
+
+
 def _write(
-    study: Study, folder: Path, *, options: AnalysisOptions, clock: _Clock, prior: _Prior | None, before: Path
+    study: Study, results: _Results, paths: _Paths, *, options: AnalysisOptions, clock: _Clock, prior: _Prior | None
 ) -> tuple[dict[str, str], dict[str, Any]]:
     """Write every file of a result; ``result.json`` last, since it says what there is."""
-    case = study.case
+    case, folder = study.case, paths.folder
     files: dict[str, str] = {}
-    pictures = Pictures(case)
     with clock.part("dicom"):
-        written = write_results(
-            case,
-            study.sources,
-            folder / "dicom",
-            summary=summary_pdf(case, pictures),
-            before=before / "dicom",
-        )
+        pictures = results.pictures(case)
+        summary = summary_pdf(case, pictures)
+        written = results.writer.write(case, summary=summary, before=paths.before / "dicom")
         files |= {Path(name).stem: f"dicom/{name}" for name in written.files}
-    with clock.part("dicom_series"):
-        files |= {Path(n).stem: f"dicom/{n}" for n in write_on_other_series(case, study.sources, folder / "dicom")}
     if options.nifti:
         with clock.part("nifti"):
             files |= _write_niftis(case, folder)

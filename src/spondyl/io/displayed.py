@@ -6,27 +6,29 @@ frame of reference. They are the same findings: tracking identifiers and UIDs ar
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
-from pydicom import dcmread
 from scipy import ndimage
 
 from spondyl.core import LabelMap
-from spondyl.core.at_once import at_once
 from spondyl.io.reference import reference_series
-from spondyl.io.seg import lesion_segmentation, vertebra_segmentation
-from spondyl.io.store import save
+from spondyl.io.seg import (
+    LESIONS_SERIES_NUMBER,
+    VERTEBRAE_SERIES_NUMBER,
+    lesion_segmentation,
+    vertebra_segmentation,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
-    from pathlib import Path
 
     from numpy.typing import NDArray
     from pydicom.dataset import Dataset
 
     from spondyl.core import Case, Grid, Sequence
-    from spondyl.io.reference import SourceSeries
+    from spondyl.io.reference import ReferenceSeries, SourceSeries
     from spondyl.io.seg import SegmentationKind
 
 FIRST_LESION_SERIES, FIRST_VERTEBRA_SERIES = 9111, 9131
@@ -37,90 +39,151 @@ PARALLEL = 1e-6
 """Grids count as parallel where no index of one moves another index of the other by more than this for each voxel."""
 
 
-def on_other_series(
-    case: Case,
-    sources: Mapping[str, SourceSeries],
-    *,
-    vertebrae: Dataset | None = None,
-    lesions: Dataset | None = None,
-    kind: SegmentationKind = "BINARY",
-) -> dict[str, Dataset]:
-    """Give the segmentations of vertebrae and lesion candidates on the series beside the reference.
+class _Segmentation(Protocol):
+    """`vertebra_segmentation` or `lesion_segmentation`."""
+
+    def __call__(
+        self,
+        case: Case,
+        reference: ReferenceSeries,
+        *,
+        kind: SegmentationKind,
+        series_number: int,
+        content: str,
+        known: Mapping[str, Dataset] | None,
+    ) -> Dataset | None:
+        """Give the segmentation of a case on a series."""
+
+
+@dataclass(frozen=True)
+class Outlined:
+    """What is outlined together.
+
+    Parameters
+    ----------
+    name : str
+        Of the file.
+    words : str
+        Describes the series.
+    labels : tuple of str
+        The label maps it is made of, the first of which must be there.
+    segmentation : callable
+        Makes it.
+    series_number, first_other : int
+        Number of the series on the reference, and of the first of the others.
+    """
+
+    name: str
+    words: str
+    labels: tuple[str, ...]
+    segmentation: _Segmentation
+    series_number: int
+    first_other: int
+
+
+VERTEBRAE = Outlined(
+    "vertebrae",
+    "Vertebrae",
+    ("structures", "vertebrae", "discs"),
+    vertebra_segmentation,
+    VERTEBRAE_SERIES_NUMBER,
+    FIRST_VERTEBRA_SERIES,
+)
+LESIONS = Outlined(
+    "lesions", "Lesion candidates", ("lesions",), lesion_segmentation, LESIONS_SERIES_NUMBER, FIRST_LESION_SERIES
+)
+
+
+class DisplayedSeries:
+    """The series of a study that results are drawn on, each prepared once.
+
+    Parameters
+    ----------
+    sources : mapping of str to SourceSeries
+        The series that were read, by SeriesInstanceUID; empty for a study that did not come as DICOM.
+    """
+
+    def __init__(self, sources: Mapping[str, SourceSeries]) -> None:
+        self.sources = sources
+        self._prepared: dict[Sequence, tuple[Grid, ReferenceSeries]] = {}
+
+    def of(self, case: Case) -> ReferenceSeries:
+        """Give the series that a case's reference names.
+
+        Parameters
+        ----------
+        case : Case
+            With a reference image.
+
+        Returns
+        -------
+        ReferenceSeries
+            The same one every time.
+
+        Raises
+        ------
+        OutputError
+            If the case has no reference image.
+        GeometryError
+            If the axes of its grid are not at right angles.
+        """
+        image = None if case.reference is None else case.images.get(case.reference)
+        if image is None or case.reference is None:
+            return reference_series(case, self.sources)
+        grid, prepared = self._prepared.get(case.reference, (None, None))
+        if prepared is None or grid is not image.grid:
+            prepared = reference_series(case, self.sources)
+            self._prepared[case.reference] = image.grid, prepared
+        return prepared
+
+
+def segmentations(
+    case: Case, series: DisplayedSeries, outlined: Outlined, *, kind: SegmentationKind = "BINARY"
+) -> Iterator[tuple[str, Dataset]]:
+    """Make the segmentations of vertebrae or lesion candidates on every displayed series.
 
     Parameters
     ----------
     case : Case
         With a reference and the label maps of what is wanted.
-    sources : mapping of str to SourceSeries
-        The series that were read, by SeriesInstanceUID.
-    vertebrae, lesions : Dataset, optional
-        The segmentations on the reference series; what is not given is not made.
+    series : DisplayedSeries
+        The series.
+    outlined : Outlined
+        `VERTEBRAE` or `LESIONS`.
     kind : str, optional
         ``"BINARY"`` or ``"LABELMAP"``.
 
-    Returns
-    -------
-    dict of str to Dataset
-        By file name, such as ``"lesions_t1.dcm"``; none for series of another frame of reference, nor where no voxel
-        center lies in what is outlined.
+    Yields
+    ------
+    tuple of str and Dataset
+        File name, such as ``"lesions.dcm"`` for the reference and then ``"lesions_t1.dcm"``, and object; none for
+        series of another frame of reference, nor where no voxel center lies in what is outlined.
     """
-    wanted = [
-        ("vertebrae", "Vertebrae", vertebra_segmentation, vertebrae, FIRST_VERTEBRA_SERIES),
-        ("lesions", "Lesion candidates", lesion_segmentation, lesions, FIRST_LESION_SERIES),
-    ]
-    others = list(_others(case, sources))
-    made: dict[str, Dataset] = {}
-    for number, drawn in enumerate(at_once(lambda sequence: _drawn_on(case, sequence), others)):
-        sequence, reference = str(drawn.reference), reference_series(drawn, sources)
-        for name, words, segmentation, first, series_number in wanted:
-            if first is None:
-                continue
-            found = segmentation(
-                drawn,
-                reference,
-                kind=kind,
-                series_number=series_number + number,
-                content=f"{words} on {sequence}",
-                known={str(s.TrackingID): s for s in first.SegmentSequence if "TrackingID" in s},
-            )
-            if found is not None:
-                made[f"{name}_{sequence.lower()}.dcm"] = found
-    return made
+    if outlined.labels[0] not in case.labels:
+        return
+    number, words = outlined.series_number, outlined.words
+    first = outlined.segmentation(case, series.of(case), kind=kind, series_number=number, content=words, known=None)
+    if first is None:
+        return
+    yield f"{outlined.name}.dcm", first
+    known = {str(s.TrackingID): s for s in first.SegmentSequence if "TrackingID" in s}
+    for n, sequence in enumerate(_others(case, series.sources)):
+        drawn = _drawn_on(case, sequence, outlined.labels)
+        found = outlined.segmentation(
+            drawn,
+            series.of(drawn),
+            kind=kind,
+            series_number=outlined.first_other + n,
+            content=f"{words} on {sequence}",
+            known=known,
+        )
+        if found is not None:
+            yield f"{outlined.name}_{sequence.lower()}.dcm", found
 
 
-def write_on_other_series(
-    case: Case, sources: Mapping[str, SourceSeries], folder: Path, *, kind: SegmentationKind = "BINARY"
-) -> dict[str, Path]:
-    """Write them beside the results that `spondyl.io.dicom_results.write_results` wrote.
-
-    Parameters
-    ----------
-    case, sources
-        As for `on_other_series`.
-    folder : Path
-        Where ``vertebrae.dcm`` and ``lesions.dcm`` lie, if there were any.
-    kind : str, optional
-        ``"BINARY"`` or ``"LABELMAP"``.
-
-    Returns
-    -------
-    dict of str to Path
-        Files by name.
-    """
-    first = {
-        name: dcmread(folder / f"{name}.dcm", stop_before_pixels=True)
-        for name in ("vertebrae", "lesions")
-        if (folder / f"{name}.dcm").is_file()
-    }
-    found = on_other_series(case, sources, **first, kind=kind)
-    return {name: save(dataset, folder / name) for name, dataset in found.items()}
-
-
-def _drawn_on(case: Case, sequence: Sequence) -> Case:
+def _drawn_on(case: Case, sequence: Sequence, names: tuple[str, ...]) -> Case:
     grid = case.images[sequence].grid
-    labels = {
-        n: placed(m, grid) for n, m in case.labels.items() if n in ("structures", "vertebrae", "discs", "lesions")
-    }
+    labels = {name: placed(case.labels[name], grid) for name in names if name in case.labels}
     return case.with_(reference=sequence, labels=labels, maps={})
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import io as streams
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
@@ -204,8 +205,13 @@ class Outline:
         Markup
             An SVG element in mm.
         """
+        return Markup('<path class="o {}" d="{}"/>').format(self.kind, self.path)
+
+    @cached_property
+    def path(self) -> str:
+        """The line in the words of SVG."""
         paths = ("M" + "L".join(f"{x:.1f} {y:.1f}" for x, y in line[:-1].tolist()) + "Z" for line in self.lines_mm)
-        return Markup('<path class="o {}" d="{}"/>').format(self.kind, "".join(paths))
+        return "".join(paths)
 
 
 @dataclass(frozen=True)
@@ -379,6 +385,11 @@ class StoredImage:
     view: View
     width_px: int | None = None
 
+    @cached_property
+    def uri(self) -> str:
+        """The picture as `data_uri` encodes it, once for all pages."""
+        return data_uri(self.pixels, width_px=self.width_px)
+
 
 class ImageStore:
     """The images of one report, each kept once and shown wherever it is needed."""
@@ -419,7 +430,7 @@ class ImageStore:
         Markup
             To be placed before the first panel; it takes no room on the page.
         """
-        uris = at_once(lambda image: data_uri(image.pixels, width_px=image.width_px), self._images.values())
+        uris = at_once(lambda image: image.uri, self._images.values())
         inside = Markup("\n").join(
             Markup('<image id="{}" width="{:.1f}" height="{:.1f}" preserveAspectRatio="none" href="{}"/>').format(
                 name, image.view.width_mm, image.view.height_mm, uri

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import copy
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -10,6 +11,7 @@ import numpy as np
 from spondyl.core import SAGITTAL, Sequence, Structure, reorient
 from spondyl.core.at_once import at_once
 from spondyl.io.figures import ImageStore, Panel, gray, window
+from spondyl.io.seg import lesions_shown, vertebrae_shown
 from spondyl.io.views import AXIAL, axial_slice, column_sheet, sagittal_slice, sample, sample_labels, stack_axis
 
 if TYPE_CHECKING:
@@ -100,6 +102,40 @@ class Pictures:
         self.store = ImageStore()
         self._made: dict[tuple[str, int], tuple[Any, ...]] = {}
         self._windows = {image: window(image, case.vertebrae) for image in (*case.images.values(), *case.others)}
+
+    def draw(self) -> Pictures:
+        """Make the pictures that every report shows, and encode them.
+
+        Returns
+        -------
+        Pictures
+            Itself.
+        """
+        rows = self.lesion_rows(width_px=LESION_PICTURE_PX)
+        panels = [*self.column(width_px=self.column_px), *self.montage(width_px=SLICE_PICTURE_PX)]
+        for panel in (*panels, *(panel for row in rows for panel in row.panels)):
+            panel.svg()
+        self.store.svg()
+        return self
+
+    def of_later(self, case: Case) -> Pictures:
+        """Give the pictures of a later record.
+
+        Parameters
+        ----------
+        case : Case
+            The same case, further on.
+
+        Returns
+        -------
+        Pictures
+            With the pictures that were made, unless they would show something else by now.
+        """
+        if pictured(case) != pictured(self.case):
+            return Pictures(case)
+        later = copy(self)
+        later.case = case
+        return later
 
     @property
     def grid(self) -> Grid | None:
@@ -222,17 +258,18 @@ class Pictures:
         tuple of LesionRow
             The most suspicious lesions.
         """
-        return self._once("lesions", self._lesion_rows, width_px)
+        panels = self._once("lesions", self._lesion_rows, width_px)
+        rows = zip(self.case.lesions[:PICTURED_LESIONS], panels, strict=True) if panels else ()
+        return tuple(LesionRow(lesion, own) for lesion, own in rows if own)
 
-    def _lesion_rows(self, width_px: int) -> tuple[LesionRow, ...]:
+    def _lesion_rows(self, width_px: int) -> tuple[tuple[Panel, ...], ...]:
         labels = self.case.labels.get("lesions")
         if labels is None:
             return ()
         rows = []
         for lesion in self.case.lesions[:PICTURED_LESIONS]:
             mask = labels.array == lesion.label
-            if mask.any():
-                rows.append(LesionRow(lesion, self._lesion_panels(lesion, labels, mask, width_px=width_px)))
+            rows.append(self._lesion_panels(lesion, labels, mask, width_px=width_px) if mask.any() else ())
         return tuple(rows)
 
     def _lesion_panels(
@@ -302,6 +339,24 @@ class Pictures:
                 panel.add_outline(sample_labels(self.case.labels["lesions"], view) > 0, "lesion")
             panels.append(panel)
         return tuple(panels)
+
+
+def pictured(case: Case) -> tuple[Any, ...]:
+    """Say what pictures show of a case; two cases that give the same look the same.
+
+    Parameters
+    ----------
+    case : Case
+        Any case.
+
+    Returns
+    -------
+    tuple
+        To be compared.
+    """
+    volumes = (dict(case.images), case.others, case.maps.get("evidence"))
+    rests = tuple(evidence_of(lesion) for lesion in case.lesions)
+    return (*vertebrae_shown(case), *lesions_shown(case), *volumes, rests)
 
 
 def _write_level(panel: Panel, vertebra: Vertebra, body: NDArray[np.bool_]) -> None:

@@ -11,7 +11,6 @@ works on those. Where a slice is one frame of a multi-frame file, the references
 
 from __future__ import annotations
 
-import copy
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Protocol
@@ -24,7 +23,7 @@ from pydicom.valuerep import DA, TM, format_number_as_ds
 
 import spondyl
 from spondyl.core import OutputError
-from spondyl.io.seg_frames import DescribedPlanes
+from spondyl.io.seg_frames import DescribedPlanes, altered
 from spondyl.io.slices import SliceLayout, layout_along, usual_layout
 
 if TYPE_CHECKING:
@@ -155,9 +154,8 @@ class ReferenceSeries:
         found: dict[str, Dataset] = {}
         for header, frame in zip(self.headers, self.frames, strict=True):
             if frame is not None and frame.sop_instance_uid not in found:
-                real = copy.deepcopy(header)
-                real.SOPClassUID, real.SOPInstanceUID = frame.sop_class_uid, frame.sop_instance_uid
-                found[frame.sop_instance_uid] = real
+                uid = frame.sop_instance_uid
+                found[uid] = altered(header, SOPClassUID=frame.sop_class_uid, SOPInstanceUID=uid)
         return list(found.values()) or list(self.headers)
 
     def relink(self, result: Dataset) -> None:

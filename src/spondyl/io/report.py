@@ -6,6 +6,7 @@ Jinja's autoescaping, so that no text can become markup.
 
 from __future__ import annotations
 
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -97,46 +98,55 @@ def render_report(
     str
         One self-contained page.
     """
-    environment = Environment(
+    spent = {record.name: record.seconds for record in case.history} | dict(timings_s or {})
+    return (
+        _environment()
+        .get_template("report.html")
+        .render(
+            **_pictures(pictures or Pictures(case), prior),
+            response=case.response,
+            heights=height_words(case),
+            case_id=case.case_id,
+            notice=RESEARCH_USE_ONLY,
+            version=__version__,
+            headline=wording.headline(case),
+            summary=wording.summary(case),
+            classes=CLASSES,
+            amount=wording.amount,
+            measured_steps=[
+                (wording.STEP_WORDS.get(record.name, record.name.capitalize()), record.measurements)
+                for record in case.history
+                if record.measurements
+            ],
+            lesions=[_lesion_line(lesion, case) for lesion in case.lesions],
+            pictured=PICTURED_LESIONS,
+            scores=score_section(case),
+            risk=risk_section(case),
+            early=early_section(case),
+            omics=omics_section(case),
+            vertebrae=[_vertebra_line(case, number) for number in range(len(case.vertebrae))],
+            flags=[(wording.SEVERITY_WORDS.get(f.severity, "Note"), f) for f in _sorted_flags(case)],
+            sequences=[_sequence_line(image, used="yes") for image in case.images.values()]
+            + [_sequence_line(image, used="helper") for image in case.others],
+            reference="" if case.reference is None else str(case.reference),
+            set_aside=list(set_aside),
+            methods=methods,
+            models={name: sha for record in case.history for name, sha in record.models.items()},
+            timings=[(wording.STEP_WORDS.get(name, name.capitalize()), seconds) for name, seconds in spent.items()],
+            steps=[(record.name, record.version) for record in case.history],
+        )
+    )
+
+
+@cache
+def _environment() -> Environment:
+    """Where templates come from; each is compiled once in a process."""
+    return Environment(
         loader=PackageLoader("spondyl.io"),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
-    )
-    spent = {record.name: record.seconds for record in case.history} | dict(timings_s or {})
-    return environment.get_template("report.html").render(
-        **_pictures(pictures or Pictures(case), prior),
-        response=case.response,
-        heights=height_words(case),
-        case_id=case.case_id,
-        notice=RESEARCH_USE_ONLY,
-        version=__version__,
-        headline=wording.headline(case),
-        summary=wording.summary(case),
-        classes=CLASSES,
-        amount=wording.amount,
-        measured_steps=[
-            (wording.STEP_WORDS.get(record.name, record.name.capitalize()), record.measurements)
-            for record in case.history
-            if record.measurements
-        ],
-        lesions=[_lesion_line(lesion, case) for lesion in case.lesions],
-        pictured=PICTURED_LESIONS,
-        scores=score_section(case),
-        risk=risk_section(case),
-        early=early_section(case),
-        omics=omics_section(case),
-        vertebrae=[_vertebra_line(case, number) for number in range(len(case.vertebrae))],
-        flags=[(wording.SEVERITY_WORDS.get(f.severity, "Note"), f) for f in _sorted_flags(case)],
-        sequences=[_sequence_line(image, used="yes") for image in case.images.values()]
-        + [_sequence_line(image, used="helper") for image in case.others],
-        reference="" if case.reference is None else str(case.reference),
-        set_aside=list(set_aside),
-        methods=methods,
-        models={name: sha for record in case.history for name, sha in record.models.items()},
-        timings=[(wording.STEP_WORDS.get(name, name.capitalize()), seconds) for name, seconds in spent.items()],
-        steps=[(record.name, record.version) for record in case.history],
     )
 
 

@@ -7,7 +7,7 @@ before canal, first sacral body before sacrum), and the labels say so.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 import highdicom as hd
@@ -17,7 +17,7 @@ from pydicom.sequence import Sequence as DicomSequence
 from scipy import ndimage
 
 import spondyl
-from spondyl.core import Structure
+from spondyl.core import Lesion, Structure
 from spondyl.io import codes
 from spondyl.io.reference import MODEL, ReferenceSeries, equipment
 from spondyl.io.seg_frames import PackedSegment, altered
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from pydicom.sr.coding import Code
 
-    from spondyl.core import Case, Lesion, Vertebra
+    from spondyl.core import Case, Vertebra
 
 __all__ = [
     "Segment",
@@ -37,9 +37,11 @@ __all__ = [
     "SegmentMask",
     "lesion_segmentation",
     "lesion_tracking_id",
+    "lesions_shown",
     "read_segmentation",
     "vertebra_segmentation",
     "vertebra_tracking_id",
+    "vertebrae_shown",
 ]
 
 SegmentationKind = Literal["BINARY", "LABELMAP"]
@@ -159,6 +161,48 @@ def lesion_segmentation(
     planes = _Planes(reference, kind, known)
     planes.add(_lesion_segments(case))
     return planes.write(series_number=series_number, content=content)
+
+
+def vertebrae_shown(case: Case) -> tuple[Any, ...]:
+    """Say what the segmentation of vertebrae shows of a case; two cases that give the same are drawn alike.
+
+    Parameters
+    ----------
+    case : Case
+        Any case.
+
+    Returns
+    -------
+    tuple
+        To be compared; what classification adds later is not in it.
+    """
+    undecided: dict[str, Any] = {
+        "probabilities": {},
+        "subtype": None,
+        "subtype_probabilities": {},
+        "prediction_set": (),
+        "uncertainty": None,
+    }
+    labels = tuple(case.labels.get(name) for name in ("structures", "vertebrae", "discs"))
+    return (case.reference, labels, tuple(replace(v, **undecided) for v in case.vertebrae))
+
+
+def lesions_shown(case: Case) -> tuple[Any, ...]:
+    """Say what the segmentation of lesion candidates shows of a case; two cases that give the same are drawn alike.
+
+    Parameters
+    ----------
+    case : Case
+        Any case.
+
+    Returns
+    -------
+    tuple
+        To be compared; what is measured later is not in it.
+    """
+    names = [f.name for f in fields(Lesion) if f.name not in ("measurements", "features")]
+    told = tuple(tuple(getattr(lesion, name) for name in names) for lesion in case.lesions)
+    return (case.reference, case.labels.get("lesions"), told)
 
 
 def vertebra_tracking_id(vertebra: Vertebra) -> str:

@@ -77,7 +77,9 @@ def findings_report(
     parts = content[0].ContentSequence
     before = next(i for i, part in enumerate(parts) if part.name == codes.IMAGING_MEASUREMENTS)
     parts.insert(before, _image_library(evidence))
-    return hd.sr.Comprehensive3DSR(
+    # highdicom copies whatever content it is given, to its depth, and searches it twice: so it is given the root alone.
+    content[0].ContentSequence = []
+    report = hd.sr.Comprehensive3DSR(
         evidence=[*evidence, *(s for s in (vertebrae, lesions) if s is not None)],
         content=content,
         is_complete=True,
@@ -87,6 +89,8 @@ def findings_report(
         coding_schemes=codes.coding_schemes(),
         **equipment(series_number=FINDINGS_SERIES_NUMBER, description="Spondyl findings"),
     )
+    report.ContentSequence = parts
+    return report
 
 
 def _segments(segmentation: Dataset | None) -> dict[str, tuple[Dataset, Dataset]]:

@@ -31,7 +31,6 @@ STEP_WORDS = {
     "response": "Comparing with the prior study",
     "socce": "Placing the patient among the reference",
     "dicom": "Writing the DICOM objects",
-    "dicom_series": "Writing outlines on the other series",
     "nifti": "Writing NIfTI files",
     "report": "Making the report",
     "total": "All together",

@@ -5,7 +5,9 @@ from __future__ import annotations
 import platform
 import time
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import replace
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
 
@@ -47,6 +49,7 @@ def run(
     *,
     steps: Sequence[StepEntry] = STEPS,
     watch: Callable[[str, Case], None] | None = None,
+    beside: Beside | None = None,
 ) -> Case:
     """Analyze one case.
 
@@ -64,6 +67,8 @@ def run(
         The road; the table of this package unless given.
     watch : callable, optional
         Told the name of each step that is done, and the record after it.
+    beside : Beside, optional
+        Where parts of steps begin early; one of its own unless given.
 
     Returns
     -------
@@ -82,14 +87,15 @@ def run(
         raise InputError(msg)
     bound = [entry.bound(settings, networks) for entry in steps]
     # Matrices are small here: the threads of a linear algebra library would only wait for each other.
-    with at_most(settings.threads), threadpool_limits(1, user_api="blas"), Beside() as beside:
+    own = Beside() if beside is None else nullcontext(beside)
+    with at_most(settings.threads), threadpool_limits(1, user_api="blas"), own as begun:
         for number, step in enumerate(bound, start=1):
             if progress is not None:
                 progress(step.name, number, len(bound))
-            case = _taken(step, case, settings, beside)
+            case = _taken(step, case, settings, begun)
             _release(steps[number - 1], steps[number:], networks)
             for later in bound[number:]:
-                later.begin(step.name, case, beside)
+                later.begin(step.name, case, begun)
             if watch is not None:
                 watch(step.name, case)
     return case
@@ -162,15 +168,17 @@ def machine() -> dict[str, Any]:
     dict
         Python, system, processor and the versions of the packages that can change a result.
     """
-    packages = {}
-    for name in DECIDING_PACKAGES:
-        try:
-            packages[name] = version(name)
-        except PackageNotFoundError:
-            packages[name] = "not installed"
     return {
         "python": platform.python_version(),
         "system": f"{platform.system()} {platform.release()}",
         "processor": platform.machine(),
-        "packages": packages,
+        "packages": {name: _version(name) for name in DECIDING_PACKAGES},
     }
+
+
+@cache
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return "not installed"
