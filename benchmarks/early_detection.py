@@ -18,7 +18,17 @@ import sklearn
 from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier
 
 from spondyl import __version__
-from spondyl.core.marrow import FACTS, HELD, SIGNS, SINCE_FIRST, SINCE_LAST, TREND, VISIT_SIGNS, visit_signs
+from spondyl.core.marrow import (
+    FACTS,
+    HELD,
+    SIGNS,
+    SINCE_FIRST,
+    SINCE_LAST,
+    TREND,
+    VISIT_SIGNS,
+    WHOLE_SIGNS,
+    visit_signs,
+)
 from spondyl.evaluation.bootstrap import Resampling, bootstrap, percentile_estimate
 from spondyl.evaluation.calibration import calibration
 from spondyl.evaluation.competing import competing_brier, competing_calibration
@@ -47,15 +57,17 @@ SPECIFICITY = 0.9
 RESAMPLES = 400
 """Patients are drawn anew this often."""
 
-FEATURES = (*VISIT_SIGNS, "days_since_last", *FACTS)
+EVERY_SIGN = (*SIGNS, *WHOLE_SIGNS)
+VISITS = ("days_since_last", "earlier")
+FEATURES = (*VISIT_SIGNS, *VISITS, *FACTS)
 CHANGES = {
     "change since the last study": SINCE_LAST,
     "change since the first study": SINCE_FIRST,
     "change that has held on": HELD,
     "change as of growth": TREND,
 }
-BLOCKS = {"one study": SIGNS, "facts": (*FACTS, "days_since_last")}
-BLOCKS |= {name: tuple(prefix + sign for sign in SIGNS) for name, prefix in CHANGES.items()}
+BLOCKS = {"one study": EVERY_SIGN, "facts": (*FACTS, *VISITS)}
+BLOCKS |= {name: tuple(prefix + sign for sign in EVERY_SIGN) for name, prefix in CHANGES.items()}
 BLOCKS["images over time, with facts"] = FEATURES
 MAIN = ("facts", "images over time, with facts")
 PLACE = {name: i for i, name in enumerate(FEATURES)}
@@ -123,7 +135,7 @@ def predictions(train: pd.DataFrame, test: pd.DataFrame):
     for name, model, own in (
         ("one study, boosted trees", boosted(), one),
         ("one study, random forest", forest, one),
-        ("one study and facts, boosted trees", boosted(), with_facts),
+        (ONE_STUDY_AND_FACTS, boosted(), with_facts),
         ("everything, boosted trees", boosted(), every),
     ):
         found[name] = model.fit(x[:, own], y).predict_proba(new[:, own])[:, 1]
@@ -139,6 +151,9 @@ LONGITUDINAL = "longitudinal, late fusion"
 
 ONE_STUDY = ("one study, fused", "one study, boosted trees", "one study, random forest", "rule at one study")
 """Baselines of images at one time."""
+
+ONE_STUDY_AND_FACTS = "one study and facts, boosted trees"
+"""The baseline that knows the facts of the day, too."""
 
 
 def sensitivity(score: np.ndarray, sick: np.ndarray) -> float:
@@ -184,9 +199,10 @@ def run_early(n_train: int, n_test: int, seed: int) -> None:
             c = calibration(sick, found[name], patients=who)
             line += f"  slope {c.slope}  ICI {c.ici:.4f}"
         print(line)
-    more = resampled[:, names.index(LONGITUDINAL)] - resampled[:, names.index(best)]
-    value = values[names.index(LONGITUDINAL)] - values[names.index(best)]
-    print(f"{LONGITUDINAL} less the best of one study ({best}): {percentile_estimate(value, more, drawn)}")
+    for name in (best, ONE_STUDY_AND_FACTS):
+        more = resampled[:, names.index(LONGITUDINAL)] - resampled[:, names.index(name)]
+        value = values[names.index(LONGITUDINAL)] - values[names.index(name)]
+        print(f"{LONGITUDINAL}, less {name}: {percentile_estimate(value, more, drawn)}")
     sets(main, test, sick, who, drawn)
     lead(found[LONGITUDINAL], main, train, test, held)
     shown = {k: found[k] for k in ("facts alone, fused", best, LONGITUDINAL) if "rule" not in k}
@@ -282,9 +298,10 @@ def run_events(n_train: int, n_test: int, seed: int) -> None:
     rng = np.random.default_rng(seed)
     drawn = new.groupby("patient").visit.transform(lambda v: rng.choice(v.to_numpy())).to_numpy()
     asked_at = {"second visit": (new.visit == 1).to_numpy(), "visit at random": (new.visit == drawn).to_numpy()}
+    asked_at["every visit"] = np.ones(len(new), bool)  # intervals there take visits of a patient for independent
     for name, own in asked_at.items():
         n_events, n_deaths = (int((truth["event"][own] == code).sum()) for code in (1, 2))
-        print(f"to test on: a {name} of {own.sum()} patients, {n_events} events, {n_deaths} deaths before")
+        print(f"to test on: {name}, {own.sum()} in all, {n_events} events, {n_deaths} deaths before")
     facts = [f for f in EVENT_FEATURES if f not in ("n_suspicious", "worst")]
     learner = SurvivalEnsemble(standard_learners()[:2])
     for name, own in (("with early disease", list(EVENT_FEATURES)), ("facts alone", facts)):

@@ -6,7 +6,16 @@ import numpy as np
 import pytest
 
 from spondyl.core import Sequence
-from spondyl.core.marrow import SIGNS, SINCE_LAST, TREND, VISIT_SIGNS, _tails, beside_neighbors, visit_signs
+from spondyl.core.marrow import (
+    SIGNS,
+    SINCE_LAST,
+    TREND,
+    VISIT_SIGNS,
+    WHOLE_SIGNS,
+    _tails,
+    beside_neighbors,
+    visit_signs,
+)
 
 AT = {name: i for i, name in enumerate(VISIT_SIGNS)}
 
@@ -71,7 +80,7 @@ def test_the_latest_study_with_a_sequence_counts():
 
 def test_a_single_study_says_nothing_of_change():
     table = visit_signs(_bodies(1))
-    assert np.isnan(table[:, len(SIGNS) :]).all()
+    assert np.isnan(table[:, len(SIGNS) + len(WHOLE_SIGNS) :]).all()
     assert np.isfinite(table[:, AT["t1_dark"]]).all()
 
 
@@ -102,6 +111,37 @@ def test_places_outside_an_image_and_bodies_not_shown_are_left_out():
     assert np.isnan(table[1, AT["stir_level"]])
 
 
+def test_signs_in_spreads_of_marrow_leave_the_neighbors_out():
+    every = _bodies(1)
+    for vertebra in (0, 1, 3, 4):
+        every = _with_lesion(every, vertebra=vertebra, places=12)
+    alone, among = (visit_signs(b, [_bodies(2)])[5] for b in (_bodies(1), every))
+    assert among[AT["last_lytic"]] < alone[AT["last_lytic"]] - 2  # looks healthy only because the others do not
+    assert among[AT["last_lytic_peak"]] == pytest.approx(alone[AT["last_lytic_peak"]], rel=0.15)
+
+
+@pytest.mark.parametrize(("share", "places"), [("peak", 2), ("wide", 10)])
+def test_small_lesions_are_told_by_the_peak_and_larger_ones_by_wide_tails(share, places):
+    table = visit_signs(_with_lesion(_bodies(1), places=places), [_bodies(2)])
+    values = table[:, AT[f"last_lytic_{share}"]]
+    assert values.argmax() == 2
+    assert values[2] > 2 * np.delete(values, 2).max()
+
+
+def test_kinds_of_tumor_answer_to_their_own_signal():
+    def found(factors):
+        bodies = _bodies(1, sequences=(Sequence.T1, Sequence.T2, Sequence.STIR))
+        for sequence, factor in factors.items():
+            bodies[sequence][2][:6] *= factor
+        table = visit_signs(bodies, [_bodies(2, sequences=(Sequence.T1, Sequence.T2, Sequence.STIR))])
+        return {kind: table[2, AT[f"last_{kind}_peak"]] for kind in ("lytic", "mixed", "sclerotic")}
+
+    lytic = found({Sequence.T1: 0.6, Sequence.STIR: 2.0})
+    sclerotic = found({Sequence.T1: 0.5, Sequence.T2: 0.5})
+    assert max(lytic, key=lytic.__getitem__) == "lytic"
+    assert max(sclerotic, key=sclerotic.__getitem__) == "sclerotic"
+
+
 @pytest.mark.parametrize("count", [0, 1, 2])
 def test_too_few_neighbors_say_nothing(count):
     assert np.isnan(beside_neighbors(np.ones((count, 3)))).all()
@@ -113,4 +153,4 @@ def test_an_empty_signal_is_not_known():
 
 
 def test_a_body_without_any_known_place_has_no_tails():
-    assert np.isnan(_tails(np.full(5, np.nan))).all()
+    assert np.isnan(_tails(np.full(5, np.nan), 0.01)).all()

@@ -44,6 +44,21 @@ by us from the phantom's contrasts."""
 SIGNS = (*(f"{s.value.lower()}_{kind}" for s in SIGN_SEQUENCES for kind in KINDS), *TOGETHER)
 """Names of all signs: ``"t1_level"`` and so on."""
 
+WHOLE: Mapping[str, Mapping[Sequence, float]] = {
+    "lytic": {Sequence.T1: -1.5, Sequence.STIR: 1.5, Sequence.T1CE: 1.2, Sequence.ADC: 0.4},
+    "mixed": {Sequence.T1: -1.5, Sequence.T2: -0.7, Sequence.STIR: 0.6, Sequence.T1CE: 0.3, Sequence.ADC: 0.4},
+    "sclerotic": {Sequence.T1: -1.0, Sequence.T2: -1.0, Sequence.STIR: -0.2},
+}
+"""The same for signs that are held against the spread of marrow alone. Chosen by us from what tumors of each kind add
+to the places of synthetic marrow between visits, over its spread."""
+
+WHOLE_TAILS: Mapping[str, float] = {"peak": 0.005, "wide": 0.03}
+"""Share of a body's places that makes their tails: a first seed, and a lesion nearly overt. Chosen by us."""
+
+WHOLE_SIGNS = tuple(f"{kind}_{tail}" for kind in WHOLE for tail in WHOLE_TAILS)
+"""Names of signs in spreads of the column's marrow. They are not taken relative to the neighbors, in which other
+disease may lie and whose own tails vary, so that they ask for marrow that is as even as that learned from."""
+
 SINCE_LAST, SINCE_FIRST, HELD, TREND = "last_", "first_", "held_", "trend_"
 """Prefixes of signs of change: since the latest earlier study, and the first one; of the mean of this and the latest
 one since the mean of those before, of what has held on; and of all, weighed as a lesion would grow. Each asks the
@@ -54,7 +69,7 @@ PREFIXES = ("", SINCE_LAST, SINCE_FIRST, HELD, TREND)
 GROWTH_DAYS = 90.0
 """Days in which what is sought doubles. Chosen by us, within the doubling times of bone metastases."""
 
-VISIT_SIGNS = tuple(prefix + name for prefix in PREFIXES for name in SIGNS)
+VISIT_SIGNS = tuple(prefix + name for prefix in PREFIXES for name in (*SIGNS, *WHOLE_SIGNS))
 """All signs of a visit."""
 
 FACTS = ("overt_lesions", "overt_nearby", "irradiated", "age_years", "female", "sclerotic_primary", "marker_log")
@@ -98,7 +113,7 @@ def visit_signs(now: Bodies, earlier: Ordered[Bodies] = (), days_ago: Ordered[fl
     Returns
     -------
     ndarray of float, shape (n_vertebrae, n_visit_signs)
-        `VISIT_SIGNS`, relative to the neighbors; NaN where one cannot be known.
+        `VISIT_SIGNS`, those of `SIGNS` relative to the neighbors; NaN where one cannot be known.
     """
     count = len(next(iter(now.values()))) if now else 0
     own = _logs(now)
@@ -117,7 +132,7 @@ def visit_signs(now: Bodies, earlier: Ordered[Bodies] = (), days_ago: Ordered[fl
         blocks[TREND][sequence] = _trend(taken)
         if len(taken) > 2:
             blocks[HELD][sequence] = _new(_mean(columns[-2:]), _mean(columns[:-2]))
-    return np.hstack([beside_neighbors(_table(blocks[prefix], count)) for prefix in PREFIXES])
+    return np.hstack([_signs(blocks[prefix], count) for prefix in PREFIXES])
 
 
 def _logs(bodies: Bodies) -> Logs:
@@ -184,21 +199,31 @@ def _stretch(now: Floats, then: Floats) -> float:
     return float(np.clip(float(now[both] @ then[both]) / square, *STRETCH)) if square > 0 else 1.0
 
 
-def _table(logs: Logs, count: int) -> Floats:
-    table = np.full((count, len(SIGNS)), np.nan)
+def _signs(logs: Logs, count: int) -> Floats:
     spread = {s: _robust_spread(column) for s, column in logs.items()}
+    found = np.full((count, len(SIGNS)), np.nan)
     for number, sequence in enumerate(SIGN_SEQUENCES):
         for row, body in enumerate(logs.get(sequence, ())):
             if body is not None:
-                table[row, number * len(KINDS) : (number + 1) * len(KINDS)] = (body[0], *_tails(body[1]))
-    for number, weights in enumerate(TOGETHER.values(), start=len(SIGN_SEQUENCES) * len(KINDS)):
-        used = [s for s in weights if spread.get(s, 0.0) > 0]
-        for row in range(count):
-            parts = [(weights[s], body[1] / spread[s]) for s in used if (body := logs[s][row]) is not None]
-            if parts:
-                size = np.sqrt(sum(w**2 for w, _ in parts))
-                table[row, number] = _tails(np.sum([w * part for w, part in parts], axis=0) / size)[1]
-    return table
+                found[row, number * len(KINDS) : (number + 1) * len(KINDS)] = (body[0], *_tails(body[1], TAIL_SHARE))
+    whole = np.full((count, len(WHOLE_SIGNS)), np.nan)
+    for row in range(count):
+        here = {s: column[row][1] / spread[s] for s, column in logs.items() if column[row] and spread[s] > 0}  # type: ignore[index]
+        for number, weights in enumerate(TOGETHER.values(), start=len(SIGN_SEQUENCES) * len(KINDS)):
+            found[row, number] = _tails(_joined(here, weights), TAIL_SHARE)[1]
+        tails = [_tails(_joined(here, w), share)[1] for w in WHOLE.values() for share in WHOLE_TAILS.values()]
+        whole[row] = tails
+    return np.hstack([beside_neighbors(found), whole])
+
+
+def _joined(here: Mapping[Sequence, Floats], weights: Mapping[Sequence, float]) -> Floats:
+    """What all sequences show together at each place of a body; nothing where none of them is known."""
+    used = [s for s in weights if s in here]
+    if not used:
+        return np.empty(0)
+    size = np.sqrt(sum(weights[s] ** 2 for s in used))
+    joined: Floats = np.sum([weights[s] * here[s] for s in used], axis=0) / size
+    return joined
 
 
 def _robust_spread(column: Column) -> float:
@@ -207,11 +232,11 @@ def _robust_spread(column: Column) -> float:
     return TO_SD * float(np.nanmedian(np.concatenate(values))) if values else 0.0
 
 
-def _tails(values: Floats) -> tuple[float, float]:
+def _tails(values: Floats, share: float) -> tuple[float, float]:
     known = values[np.isfinite(values)]
     if not len(known):
         return np.nan, np.nan
-    count = max(1, round(TAIL_SHARE * len(known)))
+    count = max(1, round(share * len(known)))
     ends = np.partition(known, (count - 1, len(known) - count))
     return float(ends[:count].mean()), float(ends[-count:].mean())
 
