@@ -13,6 +13,7 @@ from spondyl.harmonize.step import HarmonizeSettings, harmonize
 from spondyl.lesions.classify import ClassifySettings, classify_findings
 from spondyl.lesions.step import LesionSettings, find_lesions
 from spondyl.localize.step import LocalizeSettings, localize
+from spondyl.models.classify import classify
 
 NETWORKS = {kind: GRAY_NETWORKS[f"vertebra {kind}"] for kind in ("context", "resnet", "densenet")}
 
@@ -47,6 +48,15 @@ def test_saliency_is_only_raised_and_stays_within_one(found, judged):
     assert (after >= before - 1e-6).all()
     assert after.max() <= 1
     assert (after > before + 0.01).any()
+
+
+def test_networks_without_a_say_leave_the_saliency_as_it_is(found, monkeypatch):
+    def asked(*given):
+        return classify(*given)._replace(activation_say=0.0)
+
+    monkeypatch.setattr("spondyl.lesions.classify.classify", asked)
+    after = classify_findings(found, ClassifySettings(weight=0.5), **NETWORKS)
+    np.testing.assert_array_equal(after.maps["saliency"].array, found.maps["saliency"].array)
 
 
 def test_lesions_and_their_labels_are_put_in_the_order_of_suspicion(found):

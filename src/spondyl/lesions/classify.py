@@ -126,7 +126,7 @@ def classify_findings(
     n = len(case.vertebrae)
     said = [_fields(opinions, row, context, settings, of_vertebra=row < n) for row in range(len(asked.sites))]
     vertebrae = tuple(replace(v, **fields) for v, fields in zip(case.vertebrae, said[:n], strict=True))
-    saliency = _activated(case, asked.sites[n:], opinions.activation[n:], study.grid)
+    saliency = _activated(case, asked.sites[n:], opinions.activation[n:], study.grid, say=opinions.activation_say)
     lesions = [_weighed(x, replace(x, **fields), settings) for x, fields in zip(case.lesions, said[n:], strict=True)]
     case = case.with_(vertebrae=vertebrae, lesions=tuple(lesions), maps={**case.maps, **saliency})
     if "lesions" in case.labels and len(study.slots) >= SEVERAL_SERIES and settings.overlooked < 1:
@@ -277,8 +277,10 @@ def _in_order(case: Case) -> Case:
     return case.with_(lesions=renumbered, labels={**case.labels, "lesions": numbered})
 
 
-def _activated(case: Case, sites: list[Site], activation: NDArray[np.float32], working: Grid) -> dict[str, Image]:
-    """Raise the saliency around lesions to where the networks saw evidence for malignancy, from 0 to 1 each."""
+def _activated(
+    case: Case, sites: list[Site], activation: NDArray[np.float32], working: Grid, *, say: float
+) -> dict[str, Image]:
+    """Raise the saliency around lesions to where networks saw evidence for malignancy, as far as they have a say."""
     if not sites or "saliency" not in case.maps:
         return {}
     grid = case.maps["saliency"].grid
@@ -297,7 +299,7 @@ def _activated(case: Case, sites: list[Site], activation: NDArray[np.float32], w
         at = crop_places(site, working.lps_to_ijk(grid.ijk_to_lps(voxels)), working.spacing_mm)
         at = (at + 0.5) * np.asarray(evidence.shape) / np.asarray(CROP_SHAPE) - 0.5
         shown = ndimage.map_coordinates(evidence / evidence.max(), at.T, order=1, mode="constant")
-        saliency[near] = np.maximum(part, lesion.probabilities["malignant"] * shown.reshape(part.shape))
+        saliency[near] = np.maximum(part, say * lesion.probabilities["malignant"] * shown.reshape(part.shape))
     return {"saliency": Image(np.clip(saliency, 0, 1), grid)}
 
 

@@ -91,12 +91,15 @@ class Opinions(NamedTuple):
         Largest standard deviation between networks, weighted, of the probability of a class, from 0 to 0.5.
     activation : ndarray of float32, shape (n_sites, i, j, k)
         What each place of the crop adds to the evidence for malignancy, mean of those networks that tell.
+    activation_say : float
+        Weight of these networks in the classes, from 0 to 1: how far the activation is the reason for a class.
     """
 
     subtypes: NDArray[np.float64]
     classes: NDArray[np.float64]
     disagreement: NDArray[np.float64]
     activation: NDArray[np.float32]
+    activation_say: float
 
 
 def scheme_of(card: ModelCard) -> Scheme:
@@ -180,7 +183,8 @@ def classify(
     weights = _weights(networks)
     mean, of_classes = (np.tensordot(weights, p, 1) for p in (np.stack(subtypes), classes))
     disagreement = np.sqrt(np.tensordot(weights, (classes - of_classes) ** 2, 1)).max(1)
-    return Opinions(mean, of_classes, disagreement, activation.astype(np.float32))
+    say = float(sum(weight for weight, scheme in zip(weights, schemes, strict=True) if not scheme.takes_tokens))
+    return Opinions(mean, of_classes, disagreement, activation.astype(np.float32), say)
 
 
 def _weights(networks: Sequence[Classifier]) -> NDArray[np.float64]:
