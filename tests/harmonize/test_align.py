@@ -7,8 +7,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from spondyl.core import Acquisition, Case, Image, LabelMap, Sequence, SettingsError
-from spondyl.harmonize.align import MAP_PREFIX, UNITS, AlignSettings, align, diffusion_weights, first_look
+from spondyl.core import Acquisition, Case, Grid, Image, LabelMap, Sequence, SettingsError
+from spondyl.harmonize.align import MAP_PREFIX, UNITS, AlignSettings, align, diffusion_weights, early_looks, first_look
 from spondyl.harmonize.contrast import REFERENCE, reference_of, signal
 from tissue_boxes import ADC_UM2_S, GRID, SCANNERS, TISSUES, places, scanned
 
@@ -58,11 +58,31 @@ def test_the_images_stay_as_acquired():
 @pytest.mark.parametrize("scale", ["physics", "z-score", "none"])
 def test_what_was_looked_at_ahead_makes_no_difference(scale):
     case, settings = scanned("3 T", shading=0.5), AlignSettings(scale=scale)
-    plain, ahead = align(case, settings), align(case, settings, ahead=first_look(case, settings))
-    assert plain.maps.keys() == ahead.maps.keys()
-    for name, image in plain.maps.items():
-        np.testing.assert_array_equal(image.array, ahead.maps[name].array)
-    assert [x.measurements for x in plain.lesions] == [x.measurements for x in ahead.lesions]
+    plain, early = align(case, settings), early_looks(case.with_(labels={}), settings)
+    assert (early is None) == (scale == "none")
+    for look in (first_look(case, settings), first_look(case, settings, ahead=early)):
+        ahead = align(case, settings, ahead=look)
+        assert plain.maps.keys() == ahead.maps.keys()
+        for name, image in plain.maps.items():
+            np.testing.assert_array_equal(image.array, ahead.maps[name].array)
+        assert [x.measurements for x in plain.lesions] == [x.measurements for x in ahead.lesions]
+
+
+def test_early_looks_on_another_grid_are_not_used():
+    case, settings = scanned("3 T", shading=0.5), AlignSettings()
+    wrong = early_looks(case, settings)
+    grid = wrong.grid
+    moved = wrong._replace(grid=Grid(grid.shape, grid.affine + np.diag([0.1, 0, 0, 0])))
+    found, wanted = first_look(case, settings, ahead=moved), first_look(case, settings)
+    assert all(found.looks[s] is not moved.looks[s] for s in wanted.looks)
+    for s, look in wanted.looks.items():
+        np.testing.assert_array_equal(found.looks[s].array, look.array)
+
+
+def test_large_images_are_not_looked_at_while_memory_is_short(monkeypatch):
+    case = scanned("3 T")
+    monkeypatch.setattr("spondyl.harmonize.align.EARLY_VOXELS", 10)
+    assert early_looks(case, AlignSettings()) is None
 
 
 def test_a_tumor_is_prominent_and_the_sequences_that_say_so_are_named(studies):

@@ -102,7 +102,7 @@ def test_what_begins_ahead_sees_the_record_after_its_step_and_goes_to_its_own(th
     steps = [
         StepEntry("a", _marked),
         StepEntry("b", _marked),
-        StepEntry("c", _goes_on, {"network": "spine"}, ahead=Ahead("a", _begun)),
+        StepEntry("c", _goes_on, {"network": "spine"}, ahead=(Ahead("a", _begun),)),
     ]
     before = len(analyzed_case().quality)
     after = run(analyzed_case(), Settings(threads=threads), {"spine": Kept("net")}, steps=steps)
@@ -113,7 +113,7 @@ def test_what_begins_ahead_sees_the_record_after_its_step_and_goes_to_its_own(th
 def test_a_failure_ahead_counts_as_one_of_its_step(threads):
     steps = [
         StepEntry("a", _marked),
-        StepEntry("b", _goes_on, {"network": "n"}, optional=True, ahead=Ahead("a", _failing(ModelError("damaged")))),
+        StepEntry("b", _goes_on, {"network": "n"}, optional=True, ahead=(Ahead("a", _failing(ModelError("damaged"))),)),
     ]
     after = run(analyzed_case(), Settings(threads=threads), {"n": Kept("net")}, steps=steps)
     assert [flag.code for flag in after.quality[-2:]] == ["seen", "b_failed"]
@@ -133,8 +133,39 @@ def test_each_step_that_is_done_can_be_watched():
 
 
 def test_nothing_begins_ahead_of_a_step_that_comes_later():
+    names = [s.name for s in STEPS]
     for entry in STEPS:
-        assert entry.ahead is None or [s.name for s in STEPS].index(entry.ahead.after) < STEPS.index(entry)
+        begun = [names.index(ahead.after) for ahead in entry.ahead]
+        assert begun == sorted(begun)
+        assert all(place < names.index(entry.name) for place in begun)
+
+
+def _begun_further(case, settings, *, network, ahead):
+    return f"{ahead} and {len(case.quality)}"
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_what_begins_ahead_goes_to_what_begins_later_and_at_last_to_the_step(threads):
+    steps = [
+        StepEntry("a", _marked),
+        StepEntry("b", _marked),
+        StepEntry("c", _goes_on, {"network": "spine"}, ahead=(Ahead("a", _begun), Ahead("b", _begun_further))),
+    ]
+    n = len(analyzed_case().quality)
+    after = run(analyzed_case(), Settings(threads=threads), {"spine": Kept("net")}, steps=steps)
+    assert after.quality[-1].message == f"({n + 1}, ['network']) and {n + 2} net"
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_a_failure_far_ahead_counts_as_one_of_its_step(threads):
+    ahead = (Ahead("a", _failing(ModelError("damaged"))), Ahead("b", _begun_further))
+    steps = [
+        StepEntry("a", _marked),
+        StepEntry("b", _marked),
+        StepEntry("c", _goes_on, {"network": "n"}, optional=True, ahead=ahead),
+    ]
+    after = run(analyzed_case(), Settings(threads=threads), {"n": Kept("net")}, steps=steps)
+    assert [flag.code for flag in after.quality[-2:]] == ["seen", "c_failed"]
 
 
 def test_the_road_has_two_steps_that_must_succeed_and_seven_that_may_fail():

@@ -139,8 +139,23 @@ class Beside:
         object
             What the function gave; its error is raised here.
         """
+        return self.taken(name)()
+
+    def taken(self, name: str) -> Callable[[], Any]:
+        """Take over something that was begun, for later work that needs it.
+
+        Parameters
+        ----------
+        name : str
+            As it was begun.
+
+        Returns
+        -------
+        callable
+            Gives what came of it, once it is done; to be called by work that was begun later, or outside.
+        """
         begun = self._begun.pop(name)
-        return begun.result() if isinstance(begun, Future) else begun()
+        return begun.result if isinstance(begun, Future) else begun
 
 
 def _give_way() -> None:

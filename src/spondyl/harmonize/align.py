@@ -36,6 +36,10 @@ if TYPE_CHECKING:
 MAP_PREFIX = "aligned_"
 """Maps are named ``aligned_T1`` and so on."""
 
+EARLY_VOXELS = 5_000_000
+"""Voxels of the reference up to which images are looked at before the spine is outlined, each at 8 bytes a voxel while
+the network that outlines it needs most memory. Chosen by us: whole spines have 7 to 20 million, lumbar spines 2."""
+
 UNITS = 1000.0
 """Signal of fully relaxed CSF protons on the aligned scale."""
 
@@ -119,6 +123,21 @@ class Look(NamedTuple):
     array: Volume
     field: Volume | None = None
     noise: float = 0.0
+
+
+class Looks(NamedTuple):
+    """Looks at the images of a study on one grid.
+
+    Parameters
+    ----------
+    grid : Grid
+        The grid.
+    looks : mapping of Sequence to Look
+        The images.
+    """
+
+    grid: Grid
+    looks: Mapping[Sequence, Look]
 
 
 class FirstLook(NamedTuple):
@@ -249,8 +268,30 @@ def even_images(
     return Even(views, reference_tissues(structures, views, look.places), fields, noise)
 
 
-def first_look(case: Case, settings: AlignSettings) -> FirstLook | None:
-    """Do what of the step needs no lesions, and takes the longest.
+def early_looks(case: Case, settings: AlignSettings) -> Looks | None:
+    """Do what of the step needs no outlines, and takes the longest.
+
+    Parameters
+    ----------
+    case : Case
+        With a reference image.
+    settings : AlignSettings
+        How.
+
+    Returns
+    -------
+    Looks or None
+        None where nothing of it is wanted, or the images are so large that memory matters more than time.
+    """
+    image = None if case.reference is None else case.images.get(case.reference)
+    wanted = image is not None and settings.scale != Scale.NONE and settings.correct_bias
+    if image is None or not wanted or np.prod(image.grid.shape) > EARLY_VOXELS:
+        return None
+    return _looks(case, image.grid)
+
+
+def first_look(case: Case, settings: AlignSettings, *, ahead: Looks | None = None) -> FirstLook | None:
+    """Do what of the step needs no lesions.
 
     Parameters
     ----------
@@ -258,6 +299,8 @@ def first_look(case: Case, settings: AlignSettings) -> FirstLook | None:
         With the label map ``"structures"``.
     settings : AlignSettings
         How.
+    ahead : Looks, optional
+        From `early_looks`, of the same images.
 
     Returns
     -------
@@ -265,13 +308,19 @@ def first_look(case: Case, settings: AlignSettings) -> FirstLook | None:
         None where nothing of it is wanted.
     """
     wanted = settings.scale != Scale.NONE and settings.correct_bias and _outlined(case)
-    return _first_look(case) if wanted else None
+    return _first_look(case, ahead) if wanted else None
 
 
-def _first_look(case: Case) -> FirstLook:
+def _looks(case: Case, grid: Grid) -> Looks:
+    found = at_once(lambda image: _look(image, grid), case.images.values())
+    return Looks(grid, dict(zip(case.images, found, strict=True)))
+
+
+def _first_look(case: Case, early: Looks | None = None) -> FirstLook:
     structures = case.labels["structures"]
     grid = structures.grid
-    looks = dict(zip(case.images, at_once(lambda image: _look(image, grid), case.images.values()), strict=True))
+    fits = early is not None and early.grid.same_space(grid, 0.0) and early.looks.keys() == case.images.keys()
+    looks = (early if early is not None and fits else _looks(case, grid)).looks
     fields = {s: look.field for s, look in looks.items() if look.field is not None}
     views = Views(grid, _divided({s: look.array for s, look in looks.items()}, fields), _suppressed(case))
     places = tissue_places(structures)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from spondyl import __version__
 from spondyl.core import Case, ModelError
-from spondyl.harmonize.align import align, first_look
+from spondyl.harmonize.align import align, early_looks, first_look
 from spondyl.harmonize.step import harmonize
 from spondyl.lesions.classify import classify_findings, study_to_classify
 from spondyl.lesions.explain import explain_findings
@@ -84,7 +84,7 @@ class Ahead:
         Name of the step after which it can begin.
     function : callable
         ``function(case, settings, **networks)``, as the step itself is called; what it gives, the step gets as
-        ``ahead``.
+        ``ahead``, or the next of its functions that begins later.
     """
 
     after: str
@@ -105,8 +105,8 @@ class StepEntry:
         Role of the network that each keyword argument of the function stands for; empty if it needs none.
     optional : bool
         True if a failure leaves the rest of the result standing.
-    ahead : Ahead or None
-        What of it begins early.
+    ahead : tuple of Ahead
+        What of it begins early, one after the other.
     version : str
         Version of the step.
     """
@@ -115,7 +115,7 @@ class StepEntry:
     function: Callable[..., Case]
     networks: Mapping[str, str] = field(default_factory=dict)
     optional: bool = False
-    ahead: Ahead | None = None
+    ahead: tuple[Ahead, ...] = ()
     version: str = __version__
 
     def bound(self, settings: Settings, networks: Mapping[str, Network]) -> Step:
@@ -191,9 +191,10 @@ class BoundStep:
         beside : Beside
             Does it.
         """
-        ahead = self.entry.ahead
-        if ahead is not None and ahead.after == after:
-            beside.begin(self.name, partial(ahead.function, **self.arguments), case, self.settings)
+        for ahead in self.entry.ahead:
+            if ahead.after == after:
+                begun = beside.taken(self.name) if self.name in beside else None
+                beside.begin(self.name, _gone_on, partial(ahead.function, case, self.settings, **self.arguments), begun)
 
     def __call__(self, case: Case, beside: Beside | None = None) -> Case:
         """Give the next record.
@@ -215,6 +216,11 @@ class BoundStep:
         return self.entry.function(case, self.settings, **self.arguments, **more)
 
 
+def _gone_on(function: Callable[..., Any], begun: Callable[[], Any] | None) -> Any:
+    """Call a function with what began before it, if anything did."""
+    return function() if begun is None else function(ahead=begun())
+
+
 SPINE = "spine"
 """Role of the network that outlines structures."""
 
@@ -233,11 +239,11 @@ STEPS: tuple[StepEntry, ...] = (
         classify_findings,
         dict(zip(("context", "resnet", "densenet"), CLASSIFIERS, strict=True)),
         optional=True,
-        ahead=Ahead("localize", study_to_classify),
+        ahead=(Ahead("localize", study_to_classify),),
     ),
     StepEntry("explain", explain_findings, {"network": LESIONS}, optional=True),
     StepEntry("scores", score_findings, optional=True),
-    StepEntry("align", align, optional=True, ahead=Ahead("localize", first_look)),
+    StepEntry("align", align, optional=True, ahead=(Ahead("harmonize", early_looks), Ahead("localize", first_look))),
     StepEntry("socce", embed_case, optional=True),
     StepEntry("risk", assess_risk, optional=True),
 )
