@@ -326,6 +326,9 @@ class Pictures:
         tuple of Panel
             All slices, or evenly chosen ones of a volume with many.
         """
+        return self._once("montage", self._montage, width_px)
+
+    def _montage(self, width_px: int) -> tuple[Panel, ...]:
         if self.grid is None:
             return ()
         image, grid = self.ordered()[0], self.grid
