@@ -80,6 +80,26 @@ def test_what_is_begun_beside_runs_meanwhile_and_is_given_when_asked_for():
     assert threads[0] != threading.get_ident()
 
 
+def test_what_its_turn_has_not_come_for_is_done_by_the_one_who_asks():
+    met, go_on = threading.Event(), threading.Event()
+    with at_most(2), Beside() as beside:
+        beside.begin("long", lambda: (met.set(), go_on.wait(5)))
+        beside.begin("short", threading.get_ident)
+        assert met.wait(5)
+        assert beside.result("short") == threading.get_ident()
+        go_on.set()
+        assert beside.result("long") == (None, True)
+
+
+def test_later_work_may_take_over_what_was_begun_before():
+    with at_most(2), Beside() as beside:
+        beside.begin("sum", sum, [1, 2])
+        first = beside.taken("sum")
+        assert "sum" not in beside
+        beside.begin("sum", lambda: first() + 1)
+        assert beside.result("sum") == 4
+
+
 def test_with_one_thread_it_waits_until_it_is_asked_for():
     done = []
     with at_most(1), Beside() as beside:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from scipy import ndimage
 
 from spondyl.core import Grid, reorient
-from spondyl.harmonize.bias import bias_field, foreground, tissue_field
+from spondyl.harmonize.bias import _without_holes, bias_field, foreground, tissue_field
 
 SPACING_MM = (4.0, 1.5, 1.5)
 
@@ -122,3 +123,11 @@ def test_odd_shapes_give_a_finite_field(shape):
 
 def test_one_value_everywhere_is_all_tissue():
     assert foreground(np.full((3, 20, 20), 7.0), SPACING_MM).all()
+
+
+@pytest.mark.parametrize("through", [0, 1, 2])
+def test_holes_are_filled_slice_by_slice(through):
+    mask = np.random.default_rng(5).random((6, 17, 14)) < 0.62
+    wanted = np.stack([ndimage.binary_fill_holes(part) for part in np.moveaxis(mask, through, 0)], axis=through)
+    assert (wanted != mask).any()
+    np.testing.assert_array_equal(_without_holes(mask, through), wanted)

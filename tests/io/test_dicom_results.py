@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import threading
 from dataclasses import replace
 
 import highdicom as hd
@@ -216,8 +217,9 @@ def begun(case, later, folder):
         writer = ResultWriter({}, folder, beside=beside)
         for part in ("vertebrae", "lesions", "maps"):
             writer.begin(part, case)
-        for part in ("vertebrae", "lesions", "maps"):
-            beside._begun[f"written {part}"].result()
+        done = threading.Event()
+        beside.begin("last", done.set)
+        assert done.wait(60)
         early = {path.name: pydicom.dcmread(path).SOPInstanceUID for path in folder.iterdir()}
         return writer.write(later).files, early
 

@@ -11,6 +11,7 @@ import threading
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
@@ -20,8 +21,9 @@ if TYPE_CHECKING:
 Given = TypeVar("Given")
 Made = TypeVar("Made")
 
-NICER = 10
-"""Niceness that early work adds to its own: a tenth of the weight of what it runs beside (sched(7)). Chosen by us."""
+NICER = 4
+"""Niceness that early work adds to its own: two fifths of the weight of what it runs beside (sched(7)). Chosen by us: with
+less, what waits for the lock of the interpreter would wait for other processes, too."""
 
 _most: ContextVar[int] = ContextVar("most", default=0)
 
@@ -80,7 +82,8 @@ class Beside:
     """Work that is begun early, beside other work, and asked for when it is needed.
 
     It runs on one thread of its own, one thing after another in the order in which they were begun, and gives way to
-    work that somebody waits for. Where one thread is allowed in all, it waits until it is asked for.
+    work that somebody waits for. What its turn has not come for when it is asked for is done by the one who asks. Where
+    one thread is allowed in all, everything waits until it is asked for.
 
     Examples
     --------
@@ -92,7 +95,7 @@ class Beside:
 
     def __init__(self) -> None:
         self._pool = ThreadPoolExecutor(1, initializer=_give_way) if _allowed() > 1 else None
-        self._begun: dict[str, Future[Any] | Callable[[], Any]] = {}
+        self._begun: dict[str, Callable[[], Any]] = {}
 
     def __enter__(self) -> Beside:
         return self
@@ -120,7 +123,7 @@ class Beside:
             with at_most(1):  # the other processors have work of their own
                 return function(*arguments)
 
-        self._begun[name] = alone if self._pool is None else self._pool.submit(alone)
+        self._begun[name] = alone if self._pool is None else partial(_result_of, self._pool.submit(alone), alone)
 
     def __contains__(self, name: object) -> bool:
         """Say whether something was begun and not asked for yet."""
@@ -154,8 +157,12 @@ class Beside:
         callable
             Gives what came of it, once it is done; to be called by work that was begun later, or outside.
         """
-        begun = self._begun.pop(name)
-        return begun.result if isinstance(begun, Future) else begun
+        return self._begun.pop(name)
+
+
+def _result_of(begun: Future[Any], function: Callable[[], Any]) -> Any:
+    """Wait for work that is under way; do it here where it is not."""
+    return function() if begun.cancel() else begun.result()
 
 
 def _give_way() -> None:

@@ -106,8 +106,20 @@ def foreground(array: NDArray, spacing_mm: tuple[float, float, float]) -> NDArra
     bright, dark = smooth[positive][logs > threshold], smooth[positive][logs <= threshold]
     no_air = not dark.size or not bright.size or bright.mean() < MIN_CONTRAST * dark.mean()
     mask = positive if no_air else positive & (smooth > np.exp(threshold))
-    filled = np.stack([ndimage.binary_fill_holes(part) for part in np.moveaxis(mask, through, 0)], axis=through)
-    return np.asarray(filled, bool)
+    return _without_holes(mask, through)
+
+
+def _without_holes(mask: NDArray[np.bool_], through: int) -> NDArray[np.bool_]:
+    """Fill what no path through pixel edges joins with the border of its slice."""
+    planes = np.moveaxis(mask, through, 0)
+    in_plane = ndimage.generate_binary_structure(3, 1)
+    in_plane[[0, 2]] = False
+    air, n = ndimage.label(~planes, in_plane)
+    outside = np.zeros(n + 1, bool)
+    for rim in (air[:, [0, -1]], air[:, :, [0, -1]]):
+        outside[np.unique(rim)] = True
+    outside[0] = False
+    return np.moveaxis(~outside[air], 0, through)
 
 
 def _otsu(values: NDArray[np.float32]) -> float:

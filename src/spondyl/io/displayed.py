@@ -7,6 +7,7 @@ frame of reference. They are the same findings: tracking identifiers and UIDs ar
 from __future__ import annotations
 
 from dataclasses import dataclass
+from threading import Lock
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
@@ -106,6 +107,7 @@ class DisplayedSeries:
     def __init__(self, sources: Mapping[str, SourceSeries]) -> None:
         self.sources = sources
         self._prepared: dict[Sequence, tuple[Grid, ReferenceSeries]] = {}
+        self._lock = Lock()  # identifiers that are made up must be the same for all results
 
     def of(self, case: Case) -> ReferenceSeries:
         """Give the series that a case's reference names.
@@ -130,11 +132,12 @@ class DisplayedSeries:
         image = None if case.reference is None else case.images.get(case.reference)
         if image is None or case.reference is None:
             return reference_series(case, self.sources)
-        grid, prepared = self._prepared.get(case.reference, (None, None))
-        if prepared is None or grid is not image.grid:
-            prepared = reference_series(case, self.sources)
-            self._prepared[case.reference] = image.grid, prepared
-        return prepared
+        with self._lock:
+            grid, prepared = self._prepared.get(case.reference, (None, None))
+            if prepared is None or grid is not image.grid:
+                prepared = reference_series(case, self.sources)
+                self._prepared[case.reference] = image.grid, prepared
+            return prepared
 
 
 def segmentations(
