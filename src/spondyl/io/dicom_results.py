@@ -205,10 +205,18 @@ def write_results(
 
     Parameters
     ----------
-    case, summary, before
+    case : Case
         As for `ResultWriter.write`.
-    sources, folder, kind
+    sources : mapping of str to SourceSeries
         As for `ResultWriter`.
+    folder : Path
+        As for `ResultWriter`.
+    kind : str, optional
+        As for `ResultWriter`.
+    summary : bytes, optional
+        As for `ResultWriter.write`.
+    before : Path, optional
+        As for `ResultWriter.write`.
 
     Returns
     -------
