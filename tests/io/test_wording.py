@@ -95,5 +95,12 @@ def test_a_clear_opinion_names_the_subtype_and_an_unclear_one_the_classes():
     assert opinion(replace(lesion, prediction_set=())).startswith("indeterminate: like nothing known")
 
 
+def test_finder_and_classifiers_that_disagree_are_not_smoothed_over():
+    lesion = replace(analyzed_case().lesions[0], prediction_set=("benign",), subtype="bone_island")
+    lesion = replace(lesion, subtype_probabilities={"bone_island": 0.48})
+    assert max(lesion.probabilities, key=lesion.probabilities.get) == "malignant"
+    assert opinion(lesion) == "classifiers disagree: benign; most like bone island (0.48)"
+
+
 def test_what_was_not_judged_has_no_opinion():
     assert opinion(analyzed_case().vertebrae[0]) == ""

@@ -10,10 +10,10 @@ import pytest
 from fakes import GRAY_NETWORKS, GrayClassifier, gray_case
 from spondyl.core import Case, LabelMap, ModelError, SettingsError
 from spondyl.harmonize.step import HarmonizeSettings, harmonize
-from spondyl.lesions.classify import ClassifySettings, classify_findings
+from spondyl.lesions.classify import ClassifySettings, _among, classify_findings
 from spondyl.lesions.step import LesionSettings, find_lesions
 from spondyl.localize.step import LocalizeSettings, localize
-from spondyl.models.classify import classify
+from spondyl.models.classify import Scheme, classify
 
 NETWORKS = {kind: GRAY_NETWORKS[f"vertebra {kind}"] for kind in ("context", "resnet", "densenet")}
 
@@ -57,6 +57,16 @@ def test_networks_without_a_say_leave_the_saliency_as_it_is(found, monkeypatch):
     monkeypatch.setattr("spondyl.lesions.classify.classify", asked)
     after = classify_findings(found, ClassifySettings(weight=0.5), **NETWORKS)
     np.testing.assert_array_equal(after.maps["saliency"].array, found.maps["saliency"].array)
+
+
+@pytest.mark.parametrize(
+    ("named", "subtypes"),
+    [(("malignant", "benign"), [0, 1, 1, 1]), (("normal",), [1, 0, 0, 0]), ((), [1, 1, 1, 1])],
+)
+def test_the_subtype_is_one_of_a_class_that_is_named(named, subtypes):
+    names = ("normal", "red marrow", "lytic", "sclerotic")
+    scheme = Scheme(("normal", "benign", "malignant"), names, (0, 1, 2, 2), 1.0, takes_tokens=True)
+    np.testing.assert_array_equal(_among(named, scheme), np.array(subtypes, bool))
 
 
 def test_lesions_and_their_labels_are_put_in_the_order_of_suspicion(found):

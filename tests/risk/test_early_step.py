@@ -88,6 +88,14 @@ def test_a_vertebra_with_an_overt_lesion_is_not_asked():
     assert said["vertebrae"][2]["probability"] is not None
 
 
+def test_a_vertebra_with_a_small_malignant_candidate_holds_no_disease_too_small_to_be_outlined():
+    p = {"malignant": 0.9, "benign": 0.1, "normal": 0.0}
+    lesion = Lesion(1, 4, "L3", 800.0, 12.0, (0.0, 0.0, 0.0), p, 0.9, 0.1, ("T1",))
+    said = _said(_case(1, changed=3, lesions=(lesion,), response=_response()), _case(2))
+    assert said["vertebrae"][3]["probability"] is None
+    assert "outlined" in said["vertebrae"][3]["not_assessable"]
+
+
 @pytest.mark.parametrize(
     ("case", "prior", "why"),
     [

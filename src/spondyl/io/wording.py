@@ -276,15 +276,19 @@ def opinion(finding: Vertebra | Lesion) -> str:
     -------
     str
         Such as ``"lytic metastasis (0.82)"``, or ``"indeterminate: malignant or benign; most like Modic 1 change
-        (0.41)"``; empty where it was not judged.
+        (0.41)"``; where what found a lesion and what classed it do not agree, that is said; empty where it was not
+        judged.
     """
     if finding.subtype is None:
         return ""
     kind = SUBTYPE_WORDS.get(finding.subtype, finding.subtype.replace("_", " "))
     likely = f"{kind} ({finding.subtype_probabilities.get(finding.subtype, 0.0):.2f})"
+    between = " or ".join(finding.prediction_set) or "like nothing known"
+    rated = max(finding.probabilities, key=finding.probabilities.__getitem__, default="")
+    if finding.prediction_set and rated and rated not in finding.prediction_set:
+        return f"classifiers disagree: {between}; most like {likely}"
     if len(finding.prediction_set) == 1:
         return likely
-    between = " or ".join(finding.prediction_set) or "like nothing known"
     return f"indeterminate: {between}; most like {likely}"
 
 

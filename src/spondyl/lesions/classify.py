@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from spondyl.core import Grid, Lesion
-    from spondyl.models.classify import Classifier, Opinions
+    from spondyl.models.classify import Classifier, Opinions, Scheme
     from spondyl.models.crops import Site
     from spondyl.models.study import Study
 
@@ -174,11 +174,17 @@ def _fields(
         names = prediction_set(classes, quantiles, scheme.classes)
     return {
         "probabilities": {name: float(classes[scheme.classes.index(name)]) for name in reversed(scheme.classes)},
-        "subtype": scheme.subtypes[int(np.argmax(subtypes))],
+        "subtype": scheme.subtypes[int(np.argmax(np.where(_among(names, scheme), subtypes, -1)))],
         "subtype_probabilities": {name: float(p) for name, p in zip(scheme.subtypes, subtypes, strict=True)},
         "prediction_set": names or (() if settings.sets else (scheme.classes[int(np.argmax(classes))],)),
         "uncertainty": float(np.clip(max(entropy(classes), 2 * opinions.disagreement[row]), 0, 1)),
     }
+
+
+def _among(names: tuple[str, ...], scheme: Scheme) -> NDArray[np.bool_]:
+    """Which subtypes are of the classes that were named; all where none was."""
+    among: NDArray[np.bool_] = np.isin(scheme.groups, [scheme.classes.index(n) for n in names or scheme.classes])
+    return among
 
 
 def _looked_again(case: Case, settings: ClassifySettings, used: tuple[str, ...]) -> Case:

@@ -132,6 +132,7 @@ def _judged(
         for lesion in case.lesions
         if lesion.volume_mm3 >= OVERT_MM3 and lesion.probabilities.get("malignant", 0.0) >= MALIGNANT
     }
+    suspicious = {x.vertebra_instance for x in case.lesions if x.probabilities.get("malignant", 0.0) >= MALIGNANT}
     levels = {v.instance: v.level for v in case.vertebrae}
     rows = []
     for instance, signs in zip(instances, table, strict=True):
@@ -144,7 +145,8 @@ def _judged(
             "days_since_last": float("nan") if days is None else float(days),
         }
         row = np.array([known.get(name, np.nan) for name in model.columns])
-        why = "an overt lesion lies in it" if instance in overt else _refusal(model, row)
+        why = "an overt lesion lies in it" if instance in overt else ""
+        why = why or ("a malignant candidate was outlined in it" if instance in suspicious else _refusal(model, row))
         rows.append(
             {"instance": instance, "level": levels.get(instance), "not_assessable": why} | _said(model, row, why)
         )
