@@ -230,7 +230,7 @@ def run_predicted(n: int, seed: int) -> None:
 
     settings = Settings(threads=1)
     networks = load_networks(settings)
-    steps = [s for s in STEPS if s.name in ("harmonize", "localize", "lesions", "scores")]
+    steps = [s for s in STEPS if s.name in ("harmonize", "localize", "lesions", "classify", "scores")]
     truth, found, n_missed = [], [], 0
     for patient in range(n):
         grade = escc.GRADES[patient % 6]

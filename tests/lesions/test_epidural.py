@@ -5,33 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from spondyl.core import Case, Grid, Image, LabelMap, Sequence, Structure, reorient
-from spondyl.lesions.candidates import Candidate
+from drawn_canal import CORD, DISC, FLUID, GRID, ROWS, SPACING, candidate_of, drawn
+from spondyl.core import Case, Image, LabelMap, Sequence, Structure, reorient
 from spondyl.lesions.epidural import epidural_part, fluid_around, with_epidural_parts
-
-SPACING = (4.0, 1.0, 1.0)
-GRID = Grid((9, 160, 70), np.array([[4.0, 0, 0, -16], [0, 0, 1.0, -30], [0, -1.0, 0, 80], [0, 0, 0, 1]]))
-FLUID, CORD, MARROW = 900.0, 400.0, 300.0
-SOFT, DISC = 380.0, 90.0
-ROWS = slice(70, 86)
-
-
-def drawn(*, inside=SOFT, depth_mm=4, rows=ROWS, fluid=FLUID):
-    """Body, canal and cord; something in front of the cord at some rows; tumor in the body only."""
-    x, z, p = np.indices(GRID.shape)
-    structures = np.zeros(GRID.shape, np.uint16)
-    across = np.abs(x - 4) <= 2
-    structures[across & (p >= 10) & (p < 30) & (z % 32 < 26)] = Structure.BODY
-    structures[across & (p >= 30) & (p < 48)] = Structure.CANAL
-    structures[(np.abs(x - 4) <= 1) & (p >= 36) & (p < 43)] = Structure.CORD
-    t2 = np.select([structures == Structure.CANAL, structures == Structure.CORD], [fluid, CORD], MARROW)
-    mass = np.zeros(GRID.shape, bool)
-    mass[3:6, rows, 30 : 30 + depth_mm] = True
-    t2[mass] = inside
-    tumor = np.zeros(GRID.shape, bool)
-    tumor[3:6, ROWS, 20:28] = True
-    noise = np.random.default_rng(3).normal(0, 25, GRID.shape)
-    return t2 + noise, structures, tumor, mass
 
 
 def overlap(a, b):
@@ -58,6 +34,23 @@ def test_what_does_not_touch_the_tumor_is_left_alone():
     assert not epidural_part(t2, structures, tumor, SPACING).any()
 
 
+def test_a_mass_that_touches_the_body_belongs_to_a_tumor_elsewhere_in_it():
+    t2, structures, tumor, mass = drawn(depth_mm=6)
+    tumor[:, :, 14:] = False
+    tumor[3:6, ROWS, 11:13] = True
+    body = (structures == Structure.BODY) & (np.indices(GRID.shape)[1] // 32 == ROWS.start // 32)
+    assert not epidural_part(t2, structures, tumor, SPACING).any()
+    assert overlap(epidural_part(t2, structures, tumor, SPACING, body=body), mass) > 0.9
+
+
+def test_a_little_that_touches_the_body_does_not():
+    t2, structures, tumor, _ = drawn(rows=slice(72, 78), depth_mm=4)
+    tumor[:, :, 14:] = False
+    tumor[3:6, ROWS, 11:13] = True
+    body = (structures == Structure.BODY) & (np.indices(GRID.shape)[1] // 32 == ROWS.start // 32)
+    assert not epidural_part(t2, structures, tumor, SPACING, body=body).any()
+
+
 def test_what_is_dark_all_along_the_canal_is_how_this_canal_is():
     t2, structures, tumor, _ = drawn(rows=slice(0, 160))
     assert not epidural_part(t2, structures, tumor, SPACING).any()
@@ -79,14 +72,9 @@ def case_of(t2, structures, *, orientation="LIP", sequence=Sequence.T2):
     """A case in an orientation, and the grid."""
     grid = GRID.reoriented(orientation)
     image = Image(reorient(t2, GRID.orientation, orientation), grid, sequence)
-    labels = {"structures": LabelMap(reorient(structures, GRID.orientation, orientation), grid)}
+    turned = reorient(structures, GRID.orientation, orientation)
+    labels = {"structures": LabelMap(turned, grid), "vertebrae": LabelMap(np.zeros_like(turned), grid)}
     return Case("case-drawn", {sequence: image}, labels=labels), grid
-
-
-def candidate_of(mask, grid, *, malignant=0.9):
-    turned = reorient(mask, GRID.orientation, grid.orientation)
-    box = tuple(slice(int(i.min()), int(i.max()) + 1) for i in np.nonzero(turned))
-    return Candidate(box, turned[box], malignant, 1 - malignant, 0.95)
 
 
 @pytest.mark.parametrize("orientation", ["LIP", "RAS", "SPL"])

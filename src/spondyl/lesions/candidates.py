@@ -42,6 +42,9 @@ class Candidate(NamedTuple):
         Highest probability of any lesion.
     grown : bool
         Whether it reaches from bone into the canal by what an image shows there, so that most of it may lie outside.
+    beside : int
+        Instance of the vertebra beside which it was found in the canal by what an image shows there, so that it is
+        epidural however deep it reaches; 0 for all others.
     """
 
     box: tuple[slice, ...]
@@ -50,6 +53,7 @@ class Candidate(NamedTuple):
     benign: float
     peak: float
     grown: bool = False
+    beside: int = 0
 
     @property
     def probabilities(self) -> dict[str, float]:

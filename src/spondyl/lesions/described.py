@@ -45,7 +45,7 @@ def described(label: int, candidate: Candidate, case: Case, used: tuple[str, ...
     structures = case.labels["structures"]
     grid = structures.grid
     instances = case.labels["vertebrae"].array[candidate.box][candidate.where]
-    host = _host(instances, case.vertebrae)
+    host = _host(instances if candidate.beside == 0 else np.array([candidate.beside]), case.vertebrae)
     voxels = np.argwhere(candidate.where) + [s.start for s in candidate.box]
     x, y, z = (float(c) for c in grid.ijk_to_lps(voxels.mean(0)))
     p = np.array(list(candidate.probabilities.values()))
@@ -89,7 +89,8 @@ def _parts(
     inner = tuple(slice(c.start - b.start, c.stop - b.start) for c, b in zip(candidate.box, box, strict=True))
     where[inner] = candidate.where
     parts = divide(where, structures.array[box], structures.grid.spacing_mm)
-    compartment = Compartment.BONE if candidate.grown else parts.compartment
+    compartment = Compartment.EPIDURAL if candidate.beside else parts.compartment
+    compartment = Compartment.BONE if candidate.grown else compartment
     measured = []
     if compartment is Compartment.BONE:
         for name, volume in (("epidural_volume", parts.canal_mm3), ("paraspinal_volume", parts.paraspinal_mm3)):

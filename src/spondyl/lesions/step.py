@@ -20,6 +20,7 @@ from spondyl.core import (
     Structure,
 )
 from spondyl.core.at_once import at_once
+from spondyl.lesions.canal_mass import with_canal_masses
 from spondyl.lesions.candidates import Candidate, Thresholds, by_vertebra, find_candidates, search_region
 from spondyl.lesions.conspicuity import Conspicuity, conspicuity
 from spondyl.lesions.contrast_doubt import contrast_flags
@@ -71,7 +72,7 @@ class LesionSettings:
         Smallest candidate.
     epidural : bool
         Whether candidates of bone that are more likely malignant than not reach into the canal where T2 shows tissue in
-        place of fluid and fat; see `spondyl.lesions.epidural`.
+        place of fluid and fat, and masses there are candidates by themselves; see `spondyl.lesions.epidural`.
 
     Raises
     ------
@@ -138,7 +139,7 @@ def find_lesions(case: Case, settings: LesionSettings, *, network: Network) -> C
     instances = case.labels["vertebrae"].array
     candidates = by_vertebra(candidates, instances, (malignant, benign), grid.spacing_mm)
     if settings.epidural:
-        candidates = with_epidural_parts(candidates, case)
+        candidates = with_canal_masses(with_epidural_parts(candidates, case), case)
     used = tuple(s.value for s in sequences)
     lesions = [described(label, c, case, used) for label, c in enumerate(candidates, start=1)]
     doubt = _doubt(found, grid)
@@ -212,7 +213,7 @@ def _with_candidates(
             "of."
             + (
                 " Candidates of bone that are more likely malignant than not reach into the canal where T2 shows "
-                "tissue in place of fluid and fat."
+                "tissue in place of fluid and fat; a mass there is a candidate by itself."
                 if settings.epidural
                 else ""
             )
