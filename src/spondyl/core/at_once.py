@@ -22,8 +22,8 @@ Given = TypeVar("Given")
 Made = TypeVar("Made")
 
 NICER = 4
-"""Niceness that early work adds to its own: two fifths of the weight of what it runs beside (sched(7)). Chosen by us: with
-less, what waits for the lock of the interpreter would wait for other processes, too."""
+"""Niceness that early work adds to its own: two fifths of the weight of what it runs beside (sched(7)). Chosen by us:
+with less, what waits for the lock of the interpreter would wait for other processes, too."""
 
 _most: ContextVar[int] = ContextVar("most", default=0)
 
