@@ -1,4 +1,4 @@
-"""How well vertebrae and lesions of synthetic patients are told apart: three networks, their mean, and radiomics.
+"""How well vertebrae and lesions of synthetic patients are told apart: three networks, and radiomics.
 
     python benchmarks/classifiers.py COHORT RUNS [--folds N] [--steps N] [--json FILE]
 
@@ -30,7 +30,7 @@ from spondyl.training.classification import (
     answers,
     fold_of,
     given_slots,
-    measured,
+    looks_at,
     steps_of,
     train_classifier,
 )
@@ -98,17 +98,19 @@ def network_probabilities(
 ) -> np.ndarray:
     """Probability of each class by a trained network."""
     network, _ = load_average(checkpoint, NETWORKS[name](GROUPS))
-    if name == "context":
-        patients = [measured(p) for p in patients]
     logits = [answers(network, p, slots_of(p, series)) for p in patients]
     return group(softmax(np.concatenate(logits)), GROUPS, len(CLASSES))
 
 
-def figures(probability: np.ndarray, truth: np.ndarray, hard: np.ndarray, patient: np.ndarray) -> dict[str, float]:
-    """Areas with standard errors that know of patients, calibration error and accuracy."""
+def figures(
+    probability: np.ndarray, truth: np.ndarray, hard: np.ndarray, patient: np.ndarray, lesion: np.ndarray
+) -> dict[str, float]:
+    """Areas with standard errors that know of patients, calibration error and accuracy; outlined lesions also apart."""
     malignant = truth == MALIGNANT
     found: dict[str, float] = {}
-    for name, rows in (("auc", truth >= 0), ("auc_benign", truth > 0), ("auc_hard", malignant | hard)):
+    groups = {"auc": truth >= 0, "auc_vertebrae": ~lesion, "auc_lesions": lesion}
+    groups |= {"auc_benign": truth > 0, "auc_hard": malignant | hard}
+    for name, rows in groups.items():
         estimate = roc_areas(malignant[rows], probability[rows, MALIGNANT], patients=patient[rows]).estimate()
         found |= {name: estimate.value, f"{name}_low": estimate.low, f"{name}_high": estimate.high}
     found["auc_abnormal"] = float(roc_areas(truth > 0, 1 - probability[:, 0]).areas[0])
@@ -128,14 +130,14 @@ def main() -> None:
     parser.add_argument("--json", type=Path)
     arguments = parser.parse_args()
     cohort = load_cohort(arguments.cohort)
+    looks = looks_at(cohort) if "context" in arguments.networks else {}
     features_of = {seed: radiomic_rows(patient) for seed, patient in cohort.items()}
     answered: dict[tuple[str, str], list[np.ndarray]] = {}
-    truths: list[tuple[int, bool, int]] = []
+    truths: list[tuple[int, bool, int, bool]] = []
     for fold in range(arguments.folds):
         tested = [seed for seed in cohort if fold_of(seed) == fold]
         trained = [seed for seed in cohort if fold_of(seed) != fold]
-        patients = [cohort[seed] for seed in tested]
-        truths += [(s.group, s.is_hard_mimic, seed) for seed in tested for s in cohort[seed].sites]
+        truths += [(s.group, s.is_hard_mimic, seed, s.is_lesion) for seed in tested for s in cohort[seed].sites]
         answered.setdefault(("radiomics", "T1 T2 fluid"), []).append(
             radiomics_probabilities(cohort, features_of, trained, tested)
         )
@@ -143,16 +145,14 @@ def main() -> None:
             settings = ClassifierSettings(network=name, fold=fold, steps=steps_of(name, arguments.steps))
             checkpoint = arguments.runs / f"{name}{fold}" / "checkpoint.pt"
             if not checkpoint.exists():
-                train_classifier(cohort, checkpoint.parent, settings)
-            for subset, series in SUBSETS.items():
-                found = network_probabilities(checkpoint, name, patients, series)
+                train_classifier(cohort, checkpoint.parent, settings, looks=looks)
+            patients = [looks[seed][0] if name == "context" else cohort[seed] for seed in tested]
+            for subset in SUBSETS if name == "context" else (PAIRED,):
+                found = network_probabilities(checkpoint, name, patients, SUBSETS[subset])
                 answered.setdefault((name, subset), []).append(found)
-    truth, hard, patient = (np.array(column) for column in zip(*truths, strict=True))
+    truth, hard, patient, lesion = (np.array(column) for column in zip(*truths, strict=True))
     whole = {key: np.concatenate(parts) for key, parts in answered.items()}
-    if len(arguments.networks) > 1:
-        for subset in SUBSETS:
-            whole["mean", subset] = np.mean([whole[name, subset] for name in arguments.networks], axis=0)
-    table = {f"{name}, {subset}": figures(p, truth, hard, patient) for (name, subset), p in whole.items()}
+    table = {f"{name}, {subset}": figures(p, truth, hard, patient, lesion) for (name, subset), p in whole.items()}
     print(
         f"{len(truth)} sites of {len(set(patient.tolist()))} synthetic patients kept aside, {arguments.folds} fold(s)"
     )

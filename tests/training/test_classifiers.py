@@ -85,6 +85,21 @@ def test_studies_do_not_see_each_other_but_levels_do(sites):
     assert not torch.allclose(first(crops, together), first(changed, together))
 
 
+def test_nobody_sees_that_something_was_outlined_elsewhere(sites):
+    model = ContextTransformer(GROUPS, SMALL).eval()
+    crops, facts = sites
+    changed, lesion = crops.clone(), facts.clone()
+    changed[3] += 2.0
+    lesion[3, -1] = 1
+    together = torch.zeros(4).long()
+    before, site = context_logits(model, (crops, lesion), together)
+    after, _ = context_logits(model, (changed, lesion), together)
+    torch.testing.assert_close(before[site < 3], after[site < 3])
+    assert not torch.allclose(before[site == 3], after[site == 3])
+    alone, own = context_logits(model, (crops[:3], lesion[:3]), together[:3])
+    torch.testing.assert_close(before[site < 3], alone[own < 3])
+
+
 def test_matching_weights_of_another_network_are_taken_and_others_left():
     source, target = CropResNet(GROUPS, SMALL), CropResNet((0, 1, 2), SMALL)
     state = {f"module.{name}": value for name, value in source.state_dict().items()}

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from spondyl.core.radiomics import first_order
-from spondyl.training.measures import N_BINS, N_MOMENTS, RING, TokenMeasures, n_measures
+from spondyl.training.measures import BOXES, N_BINS, N_MOMENTS, N_SPOT, RING, TokenMeasures, n_measures
 
 SHAPE = (10, 24, 32)
 BODY = np.s_[3:7, 8:16, 10:22]
@@ -54,3 +54,26 @@ def test_measures_hold_what_is_small_or_empty(crops):
     assert torch.isfinite(TokenMeasures()(crops)).all()
     crops[:, 2, 5, 12, 16] = 1
     assert torch.isfinite(TokenMeasures()(crops)).all()
+
+
+def test_a_spot_in_the_body_is_told_by_its_sign_and_size_and_marrow_without_one_is_calm():
+    def spots(change):
+        made = torch.zeros(1, 3, *SHAPE)
+        made[:, 1:, 2:8, 5:19, 8:24] = 1
+        made[:, 0, 4:6, 10:13, 14:17] += change
+        return TokenMeasures()(made)[0, -N_SPOT * (len(BOXES) - 1) :].view(-1, N_SPOT)
+
+    calm, bright, dark = spots(0.0), spots(1.0), spots(-1.0)
+    assert calm[:, :3].abs().max() < 1e-5
+    assert bright[:, 0].max() > 0.4
+    torch.testing.assert_close(dark[:, 1], -bright[:, 0], atol=1e-4, rtol=1e-3)
+
+
+def test_the_body_is_measured_apart_from_the_arch(crops):
+    start = 2 * (N_MOMENTS + N_BINS + 1)
+    found, image = TokenMeasures()(crops), crops[:, 0].numpy()
+    for row, own in zip(found, image, strict=True):
+        assert float(row[start]) == pytest.approx(own[3:7, 8:16, 10:16].mean(), abs=1e-4)
+    crops[:, 1] = 0
+    found = TokenMeasures()(crops)
+    torch.testing.assert_close(found[:, start], found[:, 0])

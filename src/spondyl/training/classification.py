@@ -15,6 +15,7 @@ from spondyl.models.study_inputs import N_FACTS, Slot
 from spondyl.training.classifiers import MEASURED_NDIM, ContextTransformer, CropDenseNet, CropResNet
 from spondyl.training.loop import FIGURES_EVERY, LoopSettings, fit
 from spondyl.training.measures import TokenMeasures
+from spondyl.training.residual_fat import LEAST_SHARE, MOST_SHARE, with_residual_fat
 from spondyl.training.study_contrast import Series, sample_series
 from spondyl.training.vertebrae import GROUPS, UNKNOWN
 
@@ -364,8 +365,33 @@ def group_logits(logits: Tensor) -> Tensor:
     return torch.stack([logits[:, groups == g].logsumexp(1) for g in range(int(groups.max()) + 1)], 1)
 
 
+def looks_at(cohort: Mapping[int, PatientCrops]) -> dict[int, list[PatientCrops]]:
+    """Measure every patient as it is, and once more with fat that its suppression left.
+
+    Parameters
+    ----------
+    cohort : mapping of int to PatientCrops
+        Patients by seed.
+
+    Returns
+    -------
+    dict of int to list of PatientCrops
+        From `measured`.
+    """
+    looks = {}
+    for seed, patient in cohort.items():
+        share = np.random.default_rng([seed, 78]).uniform(LEAST_SHARE, MOST_SHARE)
+        looks[seed] = [measured(patient), measured(with_residual_fat(patient, float(share)))]
+    return looks
+
+
 def train_classifier(
-    cohort: Mapping[int, PatientCrops], out: Path, settings: ClassifierSettings, network: torch.nn.Module | None = None
+    cohort: Mapping[int, PatientCrops],
+    out: Path,
+    settings: ClassifierSettings,
+    network: torch.nn.Module | None = None,
+    *,
+    looks: Mapping[int, Sequence[PatientCrops]] | None = None,
 ) -> Path:
     """Train, or go on with, a classifier on all folds but one.
 
@@ -379,6 +405,8 @@ def train_classifier(
         How long and how.
     network : Module, optional
         Where to start; a fresh network by default.
+    looks : mapping of int to sequence of PatientCrops, optional
+        From `looks_at`, for the context transformer; by default it is done here.
 
     Returns
     -------
@@ -386,9 +414,11 @@ def train_classifier(
         The checkpoint, with averaged weights.
     """
     torch.manual_seed(settings.seed)
-    patients = [p for seed, p in cohort.items() if fold_of(seed) != settings.fold]
+    learnt = {seed: p for seed, p in cohort.items() if fold_of(seed) != settings.fold}
+    patients = list(learnt.values())
     if settings.network == "context":
-        patients = [measured(p) for p in patients]
+        looks = looks_at(learnt) if looks is None else looks
+        patients = [look for seed in learnt for look in looks[seed]]
 
     def objective(model: torch.nn.Module, batch: tuple[Tensor, ...], step: int) -> tuple[Tensor, dict[str, float]]:
         crops, facts, position, study, subtype, group = (part[0] for part in batch)

@@ -361,4 +361,4 @@ def make_classifiers(patients: Path, runs: Path, out: Path, *, count: int, steps
         name: train_classifier(cohort, runs / f"{name}0", ClassifierSettings(network=name, steps=steps_of(name, steps)))
         for name in NETWORKS
     }
-    return write_classifiers(checkpoints, cohort, out, version="2")
+    return write_classifiers(checkpoints, cohort, out, version="3")

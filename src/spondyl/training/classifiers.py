@@ -387,9 +387,10 @@ class ContextLayer(nn.Module):
 
 
 class ContextTransformer(nn.Module):
-    """Name the class of every vertebra and lesion of a study from all of them.
+    """Name the class of every vertebra and lesion of a study from its vertebrae, on all sequences.
 
-    Tokens of several studies may be given at once; they do not see each other.
+    Tokens of several studies may be given at once; they do not see each other. Nothing sees another site that is a
+    lesion: that something was outlined there, rightly while learning, would tell what the images should.
 
     Parameters
     ----------
@@ -441,7 +442,8 @@ class ContextTransformer(nn.Module):
         own = x
         gap = (position[:, None] - position[None]).round().clamp(-FARTHEST, FARTHEST).long() + FARTHEST
         same_slot, same_site = ((y[:, None] == y[None]).to(x.dtype) for y in (slot, site))
-        apart = (study[:, None] != study[None]).to(x.dtype) * NEVER
+        other, lesion = 1 - same_site, facts[None, :, -1]
+        apart = ((study[:, None] != study[None]).to(x.dtype) + other * lesion) * NEVER
         for layer in self.layers:
             x = layer(x, gap, (same_slot, same_site), apart)
         mean = same_site / same_site.sum(1, keepdim=True)

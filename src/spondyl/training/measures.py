@@ -26,6 +26,15 @@ LEAST = 1e-4
 N_MOMENTS, N_SHAPE = 4, 7
 """Mean, spread, asymmetry and tails; volume, and reach and spread along three axes."""
 
+BOXES = ((1, 1, 1), (1, 3, 3), (3, 5, 5), (3, 9, 9))
+"""Boxes, in voxels, whose means are compared with those of the next: spots from one voxel to half a body across."""
+
+N_SPOT = 4
+"""Highest, lowest, and typical difference of two boxes, and how far they spread."""
+
+WELL_INSIDE = 0.6
+"""Least share of a box that lies in what is looked at, for its mean to be compared."""
+
 
 def n_measures(n_shapes: int) -> int:
     """Count the numbers that `TokenMeasures` gives.
@@ -40,7 +49,7 @@ def n_measures(n_shapes: int) -> int:
     int
         Length of a row.
     """
-    return 2 * (N_MOMENTS + N_BINS + n_shapes) + 3 + 3 + N_SHAPE
+    return 3 * (N_MOMENTS + N_BINS + n_shapes) + 3 + 3 + N_SHAPE + (len(BOXES) - 1) * N_SPOT
 
 
 class TokenMeasures(nn.Module):
@@ -63,18 +72,24 @@ class TokenMeasures(nn.Module):
         Returns
         -------
         Tensor, shape (n, n_measures(n_shapes))
-            For what is meant and for its surroundings: four moments, histogram, and shares of structures; then
-            difference of the means, darkest and brightest place, mean steps along three axes, and shape.
+            For what is meant, for its surroundings, and for the vertebral body in it: four moments, histogram, and
+            shares of structures; then difference of the means, darkest and brightest place, mean steps along three
+            axes, shape, and spots in the body.
         """
         crops = crops.float()
         image, shapes, mask = crops[:, :1], crops[:, 1:-1], crops[:, -1:].clamp(0, 1)
         pad = (RING[0] // 2, RING[1] // 2, RING[2] // 2)
         ring = functional.max_pool3d(mask, RING, 1, pad) - mask
-        inside, around = (self._brightness(image, shapes, where) for where in (mask, ring))
+        # What is meant of lesions in arches or soft tissue holds no body: it is looked at as a whole.
+        body = mask * shapes[:, :1].clamp(0, 1)
+        empty = (body.sum((2, 3, 4), keepdim=True) < 1).to(mask.dtype)
+        body = body + empty * mask
+        inside, around, marrow = (self._brightness(image, shapes, where) for where in (mask, ring, body))
         far = 1e3 * (1 - mask)
         ends = [(image + far).amin((2, 3, 4)).clamp(max=9), (image - far).amax((2, 3, 4)).clamp(min=-9)]
         difference = inside[:, :1] - around[:, :1]
-        return torch.cat([inside, around, difference, *ends, _steps(image, mask), _shape(mask)], 1)
+        told = [inside, around, marrow, difference, *ends, _steps(image, mask), _shape(mask), _spots(image, body)]
+        return torch.cat(told, 1)
 
     def _brightness(self, image: torch.Tensor, shapes: torch.Tensor, where: torch.Tensor) -> torch.Tensor:
         share = where / where.sum((2, 3, 4), keepdim=True).clamp(min=LEAST)
@@ -99,6 +114,24 @@ def _steps(image: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
         both = mask.narrow(axis, 1, n - 1) * mask.narrow(axis, 0, n - 1)
         step = (image.narrow(axis, 1, n - 1) - image.narrow(axis, 0, n - 1)).abs()
         found.append((step * both).sum((2, 3, 4)) / both.sum((2, 3, 4)).clamp(min=LEAST))
+    return torch.cat(found, 1)
+
+
+def _spots(image: torch.Tensor, where: torch.Tensor) -> torch.Tensor:
+    """How far means over boxes differ from those over larger ones, where both lie well inside."""
+    found, means, shares = [], [], []
+    for box in BOXES:
+        pad = (box[0] // 2, box[1] // 2, box[2] // 2)
+        share = functional.avg_pool3d(where, box, 1, pad)
+        means.append(functional.avg_pool3d(image * where, box, 1, pad) / share.clamp(min=LEAST))
+        shares.append(share)
+    for fine, coarse, share in zip(means[:-1], means[1:], shares[1:], strict=True):
+        known = where * (share > WELL_INSIDE * share.amax((2, 3, 4), keepdim=True)).to(where.dtype)
+        difference = (fine - coarse) * known
+        n = known.sum((2, 3, 4)).clamp(min=1)
+        typical = difference.abs().sum((2, 3, 4)) / n
+        spread = ((difference**2).sum((2, 3, 4)) / n + LEAST**2).sqrt()
+        found += [difference.amax((2, 3, 4)), difference.amin((2, 3, 4)), typical, spread]
     return torch.cat(found, 1)
 
 
