@@ -11,8 +11,8 @@ from fakes import GRAY_NETWORKS, gray_case
 from spondyl.core import Case, Image, LabelMap, Structure
 from spondyl.harmonize.step import HarmonizeSettings, harmonize
 from spondyl.lesions.classify import ClassifySettings, classify_findings
-from spondyl.lesions.verdicts import outlined, overlooked, pooled
 from spondyl.lesions.step import LesionSettings, find_lesions
+from spondyl.lesions.verdicts import outlined, overlooked, pooled
 from spondyl.localize.step import LocalizeSettings, localize
 
 NETWORKS = {kind: GRAY_NETWORKS[f"vertebra {kind}"] for kind in ("context", "resnet", "densenet")}

@@ -163,9 +163,9 @@ def find_candidates(
 
     Notes
     -----
-    On one series alone the network takes uneven marrow for disease, so that in bodies only spots count. Disease may
-    leave no normal marrow to stand out from: where several series agree, the network is believed, and a candidate ends
-    where its contrast does, or else as the network draws it.
+    On one series alone the network takes uneven marrow for disease, so that in bodies only spots count; on several it
+    is believed where its candidates stand out, and they end where their contrast does. Disease that leaves no normal
+    marrow to stand out from needs a second reader; see `spondyl.lesions.verdicts`.
 
     References
     ----------
@@ -252,7 +252,7 @@ def _believed(
         return [where]
     if len(seen.contrast_sd) == 1:
         return []
-    return standing_out(box, where, where & (lesion > CORE), seen, least_sd=thresholds.contrast_sd) or [where]
+    return standing_out(box, where, where & (lesion > CORE), seen, least_sd=thresholds.contrast_sd)
 
 
 def _filled(where: NDArray[np.bool_], spacing_mm: tuple[float, float, float]) -> NDArray[np.bool_]:
