@@ -78,7 +78,7 @@ def test_neither_unsure_verdicts_nor_vertebrae_with_candidates_are_looked_at_aga
 
 
 def test_the_step_adds_them_with_the_classes_of_the_vertebra_and_says_so(empty):
-    case = classify_findings(empty, ClassifySettings(overlooked=0.0), **NETWORKS)
+    case = classify_findings(empty, ClassifySettings(finder=0.0, company=0.0, overlooked=0.0), **NETWORKS)
     hosts = {v.instance: v for v in case.vertebrae}
     assert case.lesions
     for lesion in case.lesions:
@@ -106,7 +106,7 @@ def test_candidates_tell_of_their_vertebra_and_without_one_the_mean_of_its_body(
     case = empty.with_(maps={**empty.maps, "malignant": Image(np.where(body, 0.4, 0).astype(np.float32), grid)})
     np.testing.assert_allclose(outlined(case, whole=True)[2], (0.6, 0.0, 0.4), atol=1e-6)
     assert (outlined(case, whole=False)[:, 0] == 1).all()
-    with_lesions = classify_findings(case, ClassifySettings(overlooked=0.0), **NETWORKS)
+    with_lesions = classify_findings(case, ClassifySettings(finder=0.0, company=0.0, overlooked=0.0), **NETWORKS)
     told = outlined(with_lesions, whole=False)
     for lesion in with_lesions.lesions:
         row = [v.instance for v in case.vertebrae].index(lesion.vertebra_instance)
