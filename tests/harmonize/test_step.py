@@ -9,6 +9,7 @@ import pytest
 
 from spondyl.core import Acquisition, Case, Grid, Image, InputError, Sequence, SettingsError
 from spondyl.harmonize import HarmonizeSettings, harmonize
+from spondyl.phantom.artifacts import ghosts
 
 SAGITTAL = Grid((4, 20, 16), np.array([[4.0, 0, 0, 0], [0, 0, 1.5, 0], [0, -1.5, 0, 0], [0, 0, 0, 1]]))
 AXIAL = Grid((16, 20, 4), np.diag([1.5, 1.5, 4.0, 1.0]))
@@ -116,3 +117,13 @@ def test_noise_matters_in_every_sequence_on_which_lesions_are_looked_for():
     )
     flagged = [f.where for f in harmonize(case, HarmonizeSettings()).quality if f.code == "low_signal_to_noise"]
     assert flagged == ["STIR"]
+
+
+def test_motion_matters_in_every_sequence_on_which_lesions_are_looked_for():
+    rng = np.random.default_rng(1)
+    grid = Grid((8, 160, 160), np.diag([4.0, 1.0, 1.0, 1.0]))
+    still = np.abs(500 + rng.normal(0, 60, grid.shape))
+    moved = ghosts(still, np.ones_like(still), axis=1, shift_px=31, strength=0.5)
+    case = _case(*(Image(a, grid, s) for s, a in ((Sequence.T2, still), (Sequence.T1, moved), (Sequence.ADC, moved))))
+    flagged = [f.where for f in harmonize(case, HarmonizeSettings()).quality if f.code == "motion"]
+    assert flagged == ["T1"]

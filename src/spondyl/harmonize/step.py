@@ -9,7 +9,9 @@ import numpy as np
 
 from spondyl import __version__
 from spondyl.core import Case, Image, InputError, QualityFlag, Sequence, SettingsError, StepRecord
+from spondyl.core.at_once import at_once
 from spondyl.harmonize.image_quality import image_flags, noise_flags
+from spondyl.harmonize.motion import motion_flags
 
 if TYPE_CHECKING:
     from collections.abc import Sequence as Ordered
@@ -99,7 +101,9 @@ def harmonize(case: Case, settings: HarmonizeSettings) -> Case:
         text = f"No sagittal series: the {reference.value} series is {plane}, so outlines follow its thick slices."
         case = case.flagged(QualityFlag("no_sagittal_series", text, where=reference.value))
     others = [images[s] for s in MARROW if s in images and s is not reference]
-    return case.flagged(*image_flags(images[reference]), *(flag for image in others for flag in noise_flags(image)))
+    flags = [*image_flags(images[reference]), *(flag for image in others for flag in noise_flags(image))]
+    moved = at_once(motion_flags, [images[reference], *others])
+    return case.flagged(*flags, *(flag for found in moved for flag in found))
 
 
 def _choose_reference(images: dict[Sequence, Image], wanted: str) -> Sequence:
