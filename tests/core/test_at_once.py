@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 import threading
 import time
 
@@ -89,6 +90,16 @@ def test_what_its_turn_has_not_come_for_is_done_by_the_one_who_asks():
         assert beside.result("short") == threading.get_ident()
         go_on.set()
         assert beside.result("long") == (None, True)
+
+
+def test_threads_hand_over_faster_as_long_as_there_is_early_work():
+    before = sys.getswitchinterval()
+    with at_most(2), Beside():
+        assert sys.getswitchinterval() == pytest.approx(0.001)
+        with Beside():
+            pass
+        assert sys.getswitchinterval() == pytest.approx(0.001)
+    assert sys.getswitchinterval() == before
 
 
 def test_later_work_may_take_over_what_was_begun_before():

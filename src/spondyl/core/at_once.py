@@ -7,6 +7,7 @@ The order of results is the order of what was given, so threads change no result
 from __future__ import annotations
 
 import os
+import sys
 import threading
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
@@ -23,7 +24,11 @@ Made = TypeVar("Made")
 
 NICER = 4
 """Niceness that early work adds to its own: two fifths of the weight of what it runs beside (sched(7)). Chosen by us:
-with less, what waits for the lock of the interpreter would wait for other processes, too."""
+with even less weight, who waits for the lock of the interpreter would wait for other processes, too."""
+
+HANDED_OVER_S = 0.001
+"""After so long, in s, a thread of Python's own instructions lets another one go on; 0.005 by itself. Early work that
+writes files holds up what it runs beside by so much at every turn. Chosen by us."""
 
 _most: ContextVar[int] = ContextVar("most", default=0)
 
@@ -96,8 +101,11 @@ class Beside:
     def __init__(self) -> None:
         self._pool = ThreadPoolExecutor(1, initializer=_give_way) if _allowed() > 1 else None
         self._begun: dict[str, Callable[[], Any]] = {}
+        self._handed_over_s = sys.getswitchinterval()
 
     def __enter__(self) -> Beside:
+        self._handed_over_s = sys.getswitchinterval()
+        sys.setswitchinterval(min(HANDED_OVER_S, self._handed_over_s))
         return self
 
     def __exit__(
@@ -105,6 +113,7 @@ class Beside:
     ) -> None:
         if self._pool is not None:
             self._pool.shutdown(cancel_futures=True)
+        sys.setswitchinterval(self._handed_over_s)
 
     def begin(self, name: str, function: Callable[..., Any], *arguments: Any) -> None:
         """Begin something.
