@@ -65,6 +65,17 @@ def test_an_unchanged_patient_has_not_changed():
     assert lesion.category == "3, no change"
 
 
+def test_a_lesion_that_is_not_suspicious_has_no_category_of_response():
+    prior = analyzed_case()
+    benign = {"malignant": 0.1, "benign": 0.9, "normal": 0.0}
+    prior = prior.with_(lesions=tuple(replace(x, probabilities=benign) for x in prior.lesions))
+    current, _ = moved(prior)
+    response = compare(current, prior, SETTINGS).response
+    (lesion,) = response.lesions
+    assert lesion.category.startswith("not rated")
+    assert {v.code: v.category for v in response.verdicts}["met_rads_like"] == "not assessable"
+
+
 def test_a_shifted_field_of_view_is_paired_by_level():
     case = analyzed_case()
     upper = case.vertebrae[:5]

@@ -29,6 +29,9 @@ POOR_FIT_MM = 2.5
 OUTLINING = ("localize", "lesions")
 """Steps whose networks decide what is compared."""
 
+NOT_RATED = "not rated: not suspicious"
+"""Category of a lesion that is more likely benign than not at both studies, or lies inside the dura."""
+
 INSIDE_DURA = (Compartment.INTRADURAL.value, Compartment.INTRAMEDULLARY.value)
 
 
@@ -160,6 +163,10 @@ def _lesion_change(
         else changes(None if c is None else (case, c), None if p is None else (prior, p), settings)
     )
     level = either[0].level
+    suspicious = any(
+        x.probabilities.get("malignant", 0.0) >= settings.suspicious and x.compartment not in INSIDE_DURA
+        for x in either
+    )
     courses = irradiated_at(case.clinical, level)
     days = min((r["days_before_study"] for r in courses if r.get("days_before_study") is not None), default=None)
     change = LesionChange(
@@ -168,11 +175,8 @@ def _lesion_change(
         prior_lesion=None if p is None else p.label,
         level=level,
         changes=measured,
-        suspicious=any(
-            x.probabilities.get("malignant", 0.0) >= settings.suspicious and x.compartment not in INSIDE_DURA
-            for x in either
-        ),
-        category=lesion_category(status, measured),
+        suspicious=suspicious,
+        category=lesion_category(status, measured) if suspicious else NOT_RATED,
         days_since_radiotherapy=days,
     )
     return replace(change, caution=caution(change, settings, irradiated=bool(courses), dated=days is not None))
