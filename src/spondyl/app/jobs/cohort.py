@@ -74,7 +74,10 @@ def entries(studies: str) -> list[Entry]:
     try:
         files, root = fsspec.core.url_to_fs(studies)
         found = files.ls(root, detail=True)
-    except (OSError, ValueError, ImportError) as error:
+    except ImportError as error:
+        msg = f"the place of the studies cannot be reached: {error}"  # fsspec says which package to install
+        raise InputError(msg) from None
+    except (OSError, ValueError) as error:
         msg = f"the place of the studies cannot be reached ({type(error).__name__}); check its path or URL"
         raise InputError(msg) from None
     places = sorted(
