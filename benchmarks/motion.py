@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from spondyl import __version__
+from spondyl.core import SAGITTAL, reorient
 from spondyl.harmonize.motion import MOVED, NOT_TOLD, spectral_ripple
 from spondyl.io.study import read_study
 from spondyl.phantom.bench import Artifacts
@@ -73,7 +74,12 @@ def synthetic(n_patients: int) -> dict[str, list[float]]:
 
 def ripple(image: Image) -> float:
     """The strongest ripple of an image."""
-    return spectral_ripple(image.array, image.grid.spacing_mm).amplitude
+    return spectral_ripple(*turned(image)).amplitude
+
+
+def turned(image: Image) -> tuple[np.ndarray, tuple[float, float, float]]:
+    """Voxels and their size with sagittal slices first, as the step looks at them."""
+    return reorient(image.array, image.grid.orientation, SAGITTAL), image.grid.reoriented(SAGITTAL).spacing_mm
 
 
 def real(folder: Path) -> dict[str, list[float]]:
@@ -82,13 +88,13 @@ def real(folder: Path) -> dict[str, list[float]]:
     for file in sorted(folder.glob("*_image.nii.gz")):
         (image,) = read_study(file).case.images.values()
         found["as they are"].append(ripple(image))
-        through = int(np.argmax(image.grid.spacing_mm))
-        for axis in {0, 1, 2} - {through}:
-            n = image.array.shape[axis]
+        for axis in (1, 2):
+            n = turned(image)[0].shape[axis]
             for name, way, sizes in (("breathing", breathing, BREATHS_PX), ("shots", shots, SHOTS_PX)):
                 for pixels in sizes:
-                    moved = displaced(image.array, axis, way(n, pixels))
-                    found[f"{name}, {pixels:g} px"].append(spectral_ripple(moved, image.grid.spacing_mm).amplitude)
+                    array, spacing_mm = turned(image)
+                    moved = displaced(array, axis, way(n, pixels))
+                    found[f"{name}, {pixels:g} px"].append(spectral_ripple(moved, spacing_mm).amplitude)
     return found
 
 
@@ -110,9 +116,10 @@ def main() -> None:
     parser.add_argument("--data", type=Path, default=os.environ.get("SPONDYL_DATA"))
     arguments = parser.parse_args()
     print(f"Spondyl {__version__}, numpy {np.__version__}; a series is flagged from a ripple of {MOVED}.")
-    last = FIRST_SEED + arguments.patients - 1
-    print(f"\nSynthetic lumbar patients {FIRST_SEED} to {last}:\n")
-    print("\n".join(rows(synthetic(arguments.patients))))
+    if arguments.patients:
+        last = FIRST_SEED + arguments.patients - 1
+        print(f"\nSynthetic lumbar patients {FIRST_SEED} to {last}:\n")
+        print("\n".join(rows(synthetic(arguments.patients))))
     if arguments.data is not None and (folder := Path(arguments.data) / "real_lumbar_mri").is_dir():
         print("\nReal lumbar volumes:\n")
         print("\n".join(rows(real(folder))))

@@ -16,7 +16,7 @@ import numpy as np
 from scipy import fft
 from scipy.signal import windows
 
-from spondyl.core import Image, QualityFlag, Sequence
+from spondyl.core import SAGITTAL, Image, QualityFlag, Sequence, reorient
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -94,7 +94,7 @@ def spectral_ripple(array: Floats, spacing_mm: tuple[float, float, float]) -> Ri
     Parameters
     ----------
     array : ndarray, shape (I, J, K)
-        Signal; slices lie along the coarsest axis, and the middle half of them is looked at.
+        Signal; slices lie along the coarsest axis, the first one of several, and the middle half of them is looked at.
     spacing_mm : tuple of float
         Voxel size.
 
@@ -107,7 +107,7 @@ def spectral_ripple(array: Floats, spacing_mm: tuple[float, float, float]) -> Ri
     ----------
     Wood and Henkelman 1985, doi 10.1118/1.595645; Bogert, Healy and Tukey 1963.
     """
-    through = int(np.argmax(spacing_mm))
+    through = int(np.argmax(np.round(spacing_mm, 1)))
     planes = np.moveaxis(np.asarray(array, np.float32), through, 0)
     planes = planes[len(planes) // 4 : max(len(planes) - len(planes) // 4, 1)]
     axes = [axis for axis in range(3) if axis != through]
@@ -132,10 +132,12 @@ def motion_flags(image: Image) -> list[QualityFlag]:
     """
     if image.sequence in NOT_TOLD:
         return []
-    ripple = spectral_ripple(image.array, image.grid.spacing_mm)
+    # Where voxels are as long in all directions, slices are sagittal, as they were before somebody resampled them.
+    turned = image.grid.reoriented(SAGITTAL)
+    ripple = spectral_ripple(reorient(image.array, image.grid.orientation, SAGITTAL), turned.spacing_mm)
     if not ripple.amplitude >= MOVED:
         return []
-    where, mm = image.sequence.value, ripple.shift_px * image.grid.spacing_mm[ripple.axis]
+    where, mm = image.sequence.value, ripple.shift_px * turned.spacing_mm[ripple.axis]
     text = (
         f"The {where} series looks as if the patient had moved: ghosts about {mm:.0f} mm apart "
         f"({100 * ripple.share:.0f} % of the signal). Lesions may be hidden or feigned."
