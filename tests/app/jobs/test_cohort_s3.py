@@ -32,8 +32,10 @@ def store(tmp_path, monkeypatch):
         monkeypatch.setenv(name, value)
     files = fsspec.filesystem("s3", skip_instance_cache=True)
     fsspec.filesystem("s3").clear_instance_cache()
-    files.mkdir("cohort")
+    files.makedirs("cohort", exist_ok=True)
     yield files
+    files.invalidate_cache()
+    files.rm("cohort", recursive=True)  # servers of one process share their buckets
     fsspec.filesystem("s3").clear_instance_cache()
     running.stop()
 
