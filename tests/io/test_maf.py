@@ -78,7 +78,8 @@ def test_what_is_no_maf_is_refused(tmp_path, content, word):
         read_maf(tmp_path / "calls.maf")
 
 
-DATA = Path(os.environ.get("SPONDYL_DATA", "/nowhere")) / "omics" / "tcga_laml_maf" / "inst" / "extdata"
+BESIDE = Path(__file__).resolve().parents[3] / "shared" / "data"
+DATA = Path(os.environ.get("SPONDYL_DATA", BESIDE)) / "omics" / "tcga_laml_maf" / "inst" / "extdata"
 
 
 @pytest.mark.real

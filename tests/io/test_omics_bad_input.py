@@ -122,7 +122,8 @@ def test_columns_of_a_cohort_that_name_no_gene_are_listed(tmp_path):
     assert any("1 columns of mutations are named by no gene symbol: ENSG00000141510" in n for n in notes)
 
 
-DATA = Path(os.environ.get("SPONDYL_DATA", "/nowhere")) / "omics" / "tcga_laml_maf" / "inst" / "extdata"
+BESIDE = Path(__file__).resolve().parents[3] / "shared" / "data"
+DATA = Path(os.environ.get("SPONDYL_DATA", BESIDE)) / "omics" / "tcga_laml_maf" / "inst" / "extdata"
 
 
 @pytest.mark.real
