@@ -78,7 +78,8 @@ def _sentence(socce: dict[str, Any]) -> str:
         return "Nothing that was given can be placed among the reference cohort."
     nearest, sure = socce["nearest_token"], socce["confidence"]
     if socce["lesion_token"] == "reject":  # noqa: S105 - a lesion token, no password
-        return f"By {told}, this patient fits no token of the reference firmly; the nearest is {nearest} ({sure:.2f})."
+        given = "is given no token of the reference, being far from all or between several"
+        return f"By {told}, this patient {given}; the nearest is {nearest} (probability {sure:.2f} among them)."
     return f"By {told}, this patient is most like {nearest} (probability {sure:.2f})."
 
 
