@@ -13,6 +13,7 @@ from spondyl.lesions.criteria import Target, lesion_category, met_rads, recist, 
 from spondyl.lesions.match import match_lesions
 from spondyl.lesions.register import pair_vertebrae, register
 from spondyl.lesions.response import compare
+from spondyl.lesions.verdicts import NO_BORDERS
 from spondyl.phantom.course import Fate, LesionCourse, simulate_course
 from spondyl.phantom.kinds import LesionKind
 from spondyl.phantom.patient import PatientSettings
@@ -193,7 +194,7 @@ def change(name, verdict, current=1.0):
 @pytest.mark.parametrize(
     ("status", "found", "category"),
     [
-        ("new", [], "5"), ("resolved", [], "1"), ("not covered", [], "n"),
+        ("new", [], "5"), ("resolved", [], "1"), ("not covered", [], "n"), ("without borders", [], "n"),
         ("matched", [change("volume", "unchanged")], "3"),
         ("matched", [change("volume", "increased")], "4"),
         ("matched", [change("volume", "increased"), change("ADC", "unchanged", 800)], "5"),
@@ -244,6 +245,24 @@ def grown_pair():
     larger = LabelMap(np.where(near, 1, lesions.array), lesions.grid)
     lesion = replace(prior.lesions[0], volume_mm3=5500.0, longest_diameter_mm=22.0)
     return prior.with_(case_id="case-b", labels={**labels, "lesions": larger}, lesions=(lesion,)), prior
+
+
+@pytest.mark.parametrize("which", ["prior", "current", "gone"])
+def test_a_lesion_for_which_its_vertebra_stands_has_no_course(which):
+    current, prior = grown_pair()
+    whole = [replace(x, measurements=(*x.measurements, NO_BORDERS)) for x in (current.lesions[0], prior.lesions[0])]
+    if which == "current":
+        current = current.with_(lesions=(whole[0],))
+    else:
+        prior = prior.with_(lesions=(whole[1],))
+    if which == "gone":
+        labels = current.labels["lesions"]
+        empty = LabelMap(np.zeros_like(labels.array), labels.grid)
+        current = current.with_(lesions=(), labels={**current.labels, "lesions": empty})
+    response = compare(current, prior, SETTINGS).response
+    (found,) = response.lesions
+    assert (found.status, found.category, found.changes) == ("without borders", "not assessable", ())
+    assert "responding" not in " ".join(v.category for v in response.verdicts)
 
 
 @pytest.mark.parametrize(

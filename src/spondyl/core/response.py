@@ -46,7 +46,8 @@ class LesionChange:
     Parameters
     ----------
     status : str
-        ``"matched"``, ``"new"``, ``"resolved"`` or ``"not covered"`` by one of the studies.
+        ``"matched"``, ``"new"``, ``"resolved"``, ``"not covered"`` by one of the studies, or ``"without borders"``
+        where a vertebra judged diseased stands for it in one of them.
     lesion, prior_lesion : int or None
         Its number in the current and in the prior study.
     level : str or None

@@ -11,7 +11,7 @@ from scipy import ndimage
 from spondyl import __version__
 from spondyl.core import SAGITTAL, Case, Image, LabelMap, ModelError, QualityFlag, SettingsError, StepRecord, reorient
 from spondyl.lesions.described import described
-from spondyl.lesions.verdicts import outlined, overlooked, pooled
+from spondyl.lesions.verdicts import NO_BORDERS, outlined, overlooked, pooled
 from spondyl.models.classify import classify, scheme_of
 from spondyl.models.confidence import Scaling, entropy, prediction_set
 from spondyl.models.crops import CROP_SHAPE, crop_places, lesion_site, vertebra_sites
@@ -218,9 +218,11 @@ def _looked_again(case: Case, settings: ClassifySettings, used: tuple[str, ...])
     for label, (vertebra, candidate) in enumerate(found, start=first):
         array[candidate.box][candidate.where] = label
         names[label] = f"lesion {label}"
+        found_there = described(label, candidate, case, used)
         lesions.append(
             replace(
-                described(label, candidate, case, used),
+                found_there,
+                measurements=(NO_BORDERS, *found_there.measurements),
                 subtype=vertebra.subtype,
                 subtype_probabilities=vertebra.subtype_probabilities,
                 prediction_set=vertebra.prediction_set,

@@ -73,6 +73,13 @@ def verdict_of(changes: Sequence[Change], name: str) -> Change | None:
     return next((c for c in changes if c.name == name), None)
 
 
+WITHOUT_BORDERS = "without borders"
+"""Status of a lesion for which its vertebra stands in one study: that has no volume to compare."""
+
+NOT_COMPARED = ("not covered", WITHOUT_BORDERS)
+"""Statuses that say nothing of a course."""
+
+
 def lesion_category(status: str, changes: Sequence[Change]) -> str:
     """Name what has become of one lesion, as MET-RADS would grade it.
 
@@ -88,7 +95,7 @@ def lesion_category(status: str, changes: Sequence[Change]) -> str:
     str
         One of `RAC`, or ``"not assessable"``.
     """
-    if status == "not covered":
+    if status in NOT_COMPARED:
         return NOT_ASSESSABLE
     if status in ("new", "resolved"):
         return RAC[5] if status == "new" else RAC[1]

@@ -12,10 +12,21 @@ from spondyl.core import QualityFlag, StepRecord
 from spondyl.core.response import LesionChange, Response
 from spondyl.lesions.change import changes, height_change, soft_diameter_mm
 from spondyl.lesions.compartments import Compartment
-from spondyl.lesions.criteria import Target, caution, irradiated_at, lesion_category, met_rads, recist, spino
+from spondyl.lesions.criteria import (
+    NOT_COMPARED,
+    WITHOUT_BORDERS,
+    Target,
+    caution,
+    irradiated_at,
+    lesion_category,
+    met_rads,
+    recist,
+    spino,
+)
 from spondyl.lesions.heights import body_heights
 from spondyl.lesions.match import match_lesions
 from spondyl.lesions.register import DOUBTFUL_COST, pair_vertebrae, register
+from spondyl.lesions.verdicts import has_borders
 
 if TYPE_CHECKING:
     from spondyl.core import Case, Lesion
@@ -157,9 +168,10 @@ def _lesion_change(
 ) -> LesionChange:
     (case, c), (prior, p) = now, then
     either = [x for x in (c, p) if x is not None]
+    status = status if all(has_borders(x) for x in either) else WITHOUT_BORDERS
     measured = (
         ()
-        if status == "not covered"
+        if status in NOT_COMPARED
         else changes(None if c is None else (case, c), None if p is None else (prior, p), settings)
     )
     level = either[0].level

@@ -15,14 +15,14 @@ import cc3d
 import numpy as np
 from scipy import ndimage
 
-from spondyl.core import Structure
+from spondyl.core import Measurement, Structure
 from spondyl.lesions.candidates import Candidate
 from spondyl.models.confidence import softmax
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from spondyl.core import Case, Vertebra
+    from spondyl.core import Case, Lesion, Vertebra
 
 TAKEN_SHARE = 0.05
 """Share of a body in candidates from which the disease of the vertebra was found. Chosen on synthetic validation
@@ -40,6 +40,28 @@ USUAL_ODDS = -3.0
 
 LEAST_TOLD = 0.01
 """No opinion is taken for surer than this that a class is out of the question. Chosen by us."""
+
+
+NO_BORDERS = Measurement(
+    "outlined_volume", None, "mm3", note="no border of a lesion was found; the vertebra stands for the disease"
+)
+"""What a candidate carries whose outline is that of its vertebra."""
+
+
+def has_borders(lesion: Lesion) -> bool:
+    """Say whether the outline of a candidate is its own.
+
+    Parameters
+    ----------
+    lesion : Lesion
+        Of any study.
+
+    Returns
+    -------
+    bool
+        False where a vertebra judged diseased stands for it.
+    """
+    return all(m.name != NO_BORDERS.name or m.value is not None for m in lesion.measurements)
 
 
 def outlined(case: Case, *, whole: bool) -> NDArray[np.float64]:
