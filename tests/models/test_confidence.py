@@ -87,6 +87,10 @@ def test_a_class_never_seen_is_never_ruled_out():
     assert {"benign", "malignant"} <= set(prediction_set([1.0, 0.0, 0.0], quantiles, NAMES))
 
 
+def test_a_set_that_rules_something_in_never_rules_out_the_most_probable_class():
+    assert prediction_set([0.7, 0.2, 0.1], [0.2, 0.9, 0.85], NAMES) == ("normal", "benign")
+
+
 def test_a_prediction_set_names_the_most_probable_class_first():
     assert prediction_set([0.1, 0.5, 0.4], [0.7, 0.7, 0.7], NAMES) == ("benign", "malignant")
 

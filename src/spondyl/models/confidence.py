@@ -272,6 +272,8 @@ def prediction_set(probabilities: ArrayLike, quantiles: ArrayLike, names: Sequen
     """
     probability = np.asarray(probabilities, dtype=np.float64)
     kept = 1 - probability <= np.asarray(quantiles) + 1e-12
+    # Thresholds differ by class: a frequent one can be the most probable and still be ruled out, which nobody follows.
+    kept[int(np.argmax(probability))] |= bool(kept.any())
     return tuple(names[i] for i in np.argsort(-probability, kind="stable") if kept[i])
 
 
