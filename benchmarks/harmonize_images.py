@@ -37,9 +37,10 @@ import pandas as pd
 from spondyl import __version__
 from spondyl.core import Case, Sequence
 from spondyl.core.findings import Lesion
-from spondyl.harmonize.align import Even, even_images, scaled_images
+from spondyl.harmonize.align import scaled_images
 from spondyl.harmonize.bias import bias_field, foreground
 from spondyl.harmonize.contrast import reference_of
+from spondyl.harmonize.even import Even, even_images
 from spondyl.harmonize.harmony_spine import HarmonySpine
 from spondyl.harmonize.prominence import normal_marrow
 from spondyl.phantom.anatomy import build_anatomy

@@ -7,7 +7,8 @@ import pytest
 
 from fake_case import analyzed_case, image, sagittal_grid
 from spondyl.core import Case, Grid, Image, Sequence, reorient
-from spondyl.io.panels import MONTAGE_SLICES, Pictures, level_text
+from spondyl.io.framing import MONTAGE_SLICES
+from spondyl.io.panels import Pictures, level_text
 
 
 def _texts(panel):

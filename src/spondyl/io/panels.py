@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
-from spondyl.core import SAGITTAL, Sequence, Structure, reorient
+from spondyl.core import Sequence, Structure
 from spondyl.core.at_once import at_once
 from spondyl.io.figures import ImageStore, Panel, gray, window
+from spondyl.io.framing import around, column_view, largest_slice, montage_slices
 from spondyl.io.seg import lesions_shown, vertebrae_shown
-from spondyl.io.views import AXIAL, axial_slice, column_sheet, sagittal_slice, sample, sample_labels, stack_axis
+from spondyl.io.views import AXIAL, axial_slice, sagittal_slice, sample, sample_labels, stack_axis
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from collections.abc import Sequence as Many
 
     from numpy.typing import NDArray
 
@@ -37,23 +37,8 @@ PICTURES_IN_ROW = 6
 LESION_PICTURE_PX, SLICE_PICTURE_PX = 180, 104
 """Widths of the pictures of a lesion and of the slices in the montage."""
 
-COLUMN_FRONT_MM, COLUMN_BACK_MM = 70.0, 85.0
-"""What is shown before and behind the body centers, from the great vessels to the tips of the processes. Our choice."""
-
-COLUMN_ABOVE_MM = 30.0
-"""What is shown above and below the outermost body centers. Chosen by us."""
-
-LESION_WINDOW_MM = 90.0
-"""Least edge of the picture of a lesion: it shows a lumbar vertebra with both neighbors. Chosen by us."""
-
-LESION_WINDOW_RATIO = 2.2
-"""Least edge of the picture over the extent of the lesion. Chosen by us."""
-
 PICTURED_LESIONS = 8
 """Lesions shown in pictures, the most suspicious first; the table lists all."""
-
-MONTAGE_SLICES = 24
-"""Most slices of the montage; a finer volume is thinned."""
 
 SHOWN_COVERAGE = 0.35
 """Least fraction of a picture that an image must fill to be shown. Chosen by us."""
@@ -66,8 +51,6 @@ EVIDENCE_SHARES = (0.3, 0.5, 0.7)
 
 EVIDENCE = "evidence_"
 """How the names of measurements begin that say what a finding rests on."""
-
-_SEARCH_STEP = 4
 
 _BODY = (Structure.BODY, Structure.CORTEX, Structure.S1)
 
@@ -333,7 +316,7 @@ class Pictures:
             return ()
         image, grid = self.ordered()[0], self.grid
         panels = []
-        views = [(index, sagittal_slice(grid, index)) for index in _montage_slices(grid, self.case.vertebrae)]
+        views = [(index, sagittal_slice(grid, index)) for index in montage_slices(grid, self.case.vertebrae)]
         pictures = at_once(lambda shown: gray(sample(image, shown[1]), self._windows[image]), views)
         for (index, view), picture in zip(views, pictures, strict=True):
             stored = self.store.add(picture, view, width_px=2 * width_px)
@@ -428,97 +411,3 @@ def spoken(image: Image) -> str:
 
 def _is_axial_stack(image: Image) -> bool:
     return image.grid.plane == "axial" and stack_axis(image.grid) is not None
-
-
-def column_view(grid: Grid, vertebrae: Many[Vertebra]) -> View:
-    """Lay the sheet on which the whole column is shown.
-
-    Parameters
-    ----------
-    grid : Grid
-        The grid whose planes are followed.
-    vertebrae : sequence of Vertebra
-        What must be on it.
-
-    Returns
-    -------
-    View
-        Sagittal, cropped around the column.
-    """
-    view = column_sheet(grid, [v.centroid_lps_mm for v in vertebrae])
-    if not vertebrae:
-        return view
-    places = np.array([_pixel_of(view, v.centroid_lps_mm) for v in vertebrae])
-    (top, front), (bottom, back) = places.min(0), places.max(0)
-    ahead, behind, above = (mm / view.pixel_mm for mm in (COLUMN_FRONT_MM, COLUMN_BACK_MM, COLUMN_ABOVE_MM))
-    return view.cropped((top - above, bottom + above), (front - ahead, back + behind))
-
-
-def _pixel_of(view: View, point_lps_mm: tuple[float, float, float]) -> tuple[int, int]:
-    """Give the pixel nearest to a point, to a few pixels: enough to lay a crop."""
-    step = _SEARCH_STEP
-    squared = ((view.points_lps_mm[::step, ::step] - np.asarray(point_lps_mm)) ** 2).sum(-1)
-    row, column = np.unravel_index(int(np.argmin(squared)), squared.shape)
-    return int(row) * step, int(column) * step
-
-
-def largest_slice(grid: Grid, mask: NDArray[np.bool_]) -> View:
-    """Lay a sagittal sheet where a mask is largest.
-
-    Parameters
-    ----------
-    grid : Grid
-        Where the voxels are.
-    mask : ndarray of bool, shape of the grid
-        Not empty.
-
-    Returns
-    -------
-    View
-        One slice.
-    """
-    areas = reorient(mask, grid.orientation, SAGITTAL).sum(axis=(1, 2))
-    return sagittal_slice(grid, int(np.argmax(areas)))
-
-
-def around(view: View, labels: LabelMap, lesion: Lesion) -> View:
-    """Crop a sheet to a square around a lesion, moved inward at the border of the image.
-
-    Parameters
-    ----------
-    view : View
-        The sheet.
-    labels : LabelMap
-        All lesions.
-    lesion : Lesion
-        The one in the middle.
-
-    Returns
-    -------
-    View
-        A part of the sheet.
-    """
-    shown = sample_labels(labels, view) == lesion.label
-    row, column = _pixel_of(view, lesion.centroid_lps_mm)
-    extent = 0.0
-    if shown.any():
-        rows, columns = np.nonzero(shown)
-        row, column = round(float(rows.mean())), round(float(columns.mean()))
-        extent = float(max(np.ptp(rows), np.ptp(columns))) * view.pixel_mm
-    half = max(LESION_WINDOW_MM, LESION_WINDOW_RATIO * extent) / view.pixel_mm / 2
-    height, width = view.points_lps_mm.shape[:2]
-    row_at, column_at = (
-        np.clip(c, min(half, n / 2), max(n - half, n / 2)) for c, n in ((row, height), (column, width))
-    )
-    return view.cropped((row_at - half, row_at + half - 1), (column_at - half, column_at + half - 1))
-
-
-def _montage_slices(grid: Grid, vertebrae: Many[Vertebra]) -> list[int]:
-    laid = grid.reoriented(SAGITTAL)
-    first, last = 0, laid.shape[0] - 1
-    if laid.shape[0] > MONTAGE_SLICES and vertebrae:
-        across = laid.lps_to_ijk([v.centroid_lps_mm for v in vertebrae])[:, 0]
-        margin = 30.0 / laid.spacing_mm[0]
-        first, last = max(round(float(across.min()) - margin), 0), min(round(float(across.max()) + margin), last)
-    count = min(MONTAGE_SLICES, last - first + 1)
-    return sorted({round(float(n)) for n in np.linspace(first, last, count)})

@@ -10,7 +10,7 @@ import numpy as np
 
 from spondyl.core import SAGITTAL
 from spondyl.io.figures import Panel, gray, window
-from spondyl.io.panels import LESION_WINDOW_MM
+from spondyl.io.framing import LESION_WINDOW_MM
 from spondyl.io.views import View, sagittal_slice, sample, sample_labels
 
 if TYPE_CHECKING:
