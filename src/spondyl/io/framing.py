@@ -119,6 +119,20 @@ def around(view: View, labels: LabelMap, lesion: Lesion) -> View:
 
 
 def montage_slices(grid: Grid, vertebrae: Many[Vertebra]) -> list[int]:
+    """Choose the slices of a montage.
+
+    Parameters
+    ----------
+    grid : Grid
+        The grid whose slices they are.
+    vertebrae : sequence of Vertebra
+        What must be on them, where there are too many slices.
+
+    Returns
+    -------
+    list of int
+        Sagittal slices, from the patient's right to left.
+    """
     laid = grid.reoriented(SAGITTAL)
     first, last = 0, laid.shape[0] - 1
     if laid.shape[0] > MONTAGE_SLICES and vertebrae:
