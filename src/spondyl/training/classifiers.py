@@ -35,7 +35,7 @@ MEASURED_NDIM = 3
 """Dimensions of measures in the place of crops: measuring takes longer than learning, and is done once."""
 
 NEVER = -1e4
-"""Attention logit between tokens of different studies."""
+"""Attention logit of what a token does not see: other studies, and other sites that are lesions."""
 
 
 @dataclass(frozen=True)
@@ -370,7 +370,7 @@ class ContextLayer(nn.Module):
         same : tuple of Tensor, each of shape (n, n)
             1 where two tokens show the same kind of sequence; the same vertebra or lesion.
         apart : Tensor, shape (n, n)
-            `NEVER` where they belong to different studies.
+            `NEVER` or less where the first does not see the second.
 
         Returns
         -------

@@ -1,9 +1,8 @@
 """Fat that its suppression left, put back into the crops of a patient.
 
-Inversion recovery nulls fat at one inversion time only, and scanners are set with a margin: on a real fluid series
-fat can keep half of the signal it has on T1, several times what a well-set one leaves, and fatty marrow is bright with
-it (Delfaut et al. 1999, Fat suppression in MR imaging, doi 10.1148/radiographics.19.2.g99mr03373). A network that has
-never seen that takes it for edema.
+Inversion recovery nulls fat at one inversion time only: where that is not met, fat keeps part of its signal, and fatty
+marrow is bright with it (Delfaut et al. 1999, Fat suppression in MR imaging, doi
+10.1148/radiographics.19.2.g99mr03373). A network that has never seen that may take it for edema.
 """
 
 from __future__ import annotations
