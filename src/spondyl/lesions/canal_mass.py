@@ -14,8 +14,8 @@ import numpy as np
 from scipy import ndimage
 
 from spondyl.core import Sequence
-from spondyl.lesions.candidates import EVEN_ODDS, Candidate
-from spondyl.lesions.epidural import SUSPICIOUS, CanalOf, host_of, joined
+from spondyl.lesions.candidates import EVEN_ODDS, Candidate, host_of
+from spondyl.lesions.epidural import SUSPICIOUS, CanalOf, joined
 
 if TYPE_CHECKING:
     from collections.abc import Sequence as Listed

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from spondyl.core import Case
     from spondyl.lesions.conspicuity import Conspicuity
 
 BONE = (Structure.BODY, Structure.CORTEX, Structure.POSTERIOR, Structure.S1, Structure.SACRUM)
@@ -194,6 +195,28 @@ def find_candidates(
         spots = find_spots(seen, lesion, taken, spacing_mm, least_sd=thresholds.spot_sd)
         found += [_even(_candidate(box, _filled(s, spacing_mm), malignant, benign, core=0.0)) for box, s in spots]
     return sorted(found, key=lambda c: -c.malignant)
+
+
+def host_of(candidate: Candidate, case: Case) -> int:
+    """Say to which vertebra a candidate belongs.
+
+    Parameters
+    ----------
+    candidate : Candidate
+        The candidate.
+    case : Case
+        Localized.
+
+    Returns
+    -------
+    int
+        Instance of the one it was found beside, or else of the one that holds most of it; 0 where there is none.
+    """
+    if candidate.beside:
+        return candidate.beside
+    inside = case.labels["vertebrae"].array[candidate.box][candidate.where]
+    inside = inside[inside > 0]
+    return int(np.bincount(inside).argmax()) if len(inside) else 0
 
 
 def by_vertebra(

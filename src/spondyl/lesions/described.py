@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from spondyl.core import Lesion, Measurement
+from spondyl.lesions.candidates import host_of
 from spondyl.lesions.compartments import Compartment, divide
 from spondyl.lesions.measure import longest_diameter_mm
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from spondyl.core import Case, LabelMap, Vertebra
+    from spondyl.core import Case, LabelMap
     from spondyl.lesions.candidates import Candidate
 
 MIN_PART_MM3 = 50.0
@@ -45,7 +46,8 @@ def described(label: int, candidate: Candidate, case: Case, used: tuple[str, ...
     structures = case.labels["structures"]
     grid = structures.grid
     instances = case.labels["vertebrae"].array[candidate.box][candidate.where]
-    host = _host(instances if candidate.beside == 0 else np.array([candidate.beside]), case.vertebrae)
+    number = host_of(candidate, case)
+    host = next((v for v in case.vertebrae if v.instance == number), None)
     voxels = np.argwhere(candidate.where) + [s.start for s in candidate.box]
     x, y, z = (float(c) for c in grid.ijk_to_lps(voxels.mean(0)))
     p = np.array(list(candidate.probabilities.values()))
@@ -65,15 +67,6 @@ def described(label: int, candidate: Candidate, case: Case, used: tuple[str, ...
         compartment=compartment.value,
         measurements=measured,
     )
-
-
-def _host(instances: NDArray[np.uint16], vertebrae: tuple[Vertebra, ...]) -> Vertebra | None:
-    """The vertebra that holds most of a lesion; None outside bone."""
-    inside = instances[instances > 0]
-    if len(inside) == 0:
-        return None
-    number = int(np.bincount(inside).argmax())
-    return next((v for v in vertebrae if v.instance == number), None)
 
 
 def _parts(

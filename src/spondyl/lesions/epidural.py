@@ -16,7 +16,7 @@ import numpy as np
 from scipy import ndimage
 
 from spondyl.core import Sequence, Structure, reorient
-from spondyl.lesions.candidates import BONE
+from spondyl.lesions.candidates import BONE, host_of
 from spondyl.lesions.compartments import BONE_SHARE
 from spondyl.models.space import resample
 
@@ -340,26 +340,6 @@ class CanalOf:
         own, beside = (reorient(a, self._grid.orientation, ORDER) for a in (tumor, body))
         spacing = self._grid.reoriented(ORDER).spacing_mm
         return reorient(epidural_part(self._t2, self._what, own, spacing, body=beside), ORDER, self._grid.orientation)
-
-
-def host_of(candidate: Candidate, case: Case) -> int:
-    """Say in which vertebra most of a candidate lies.
-
-    Parameters
-    ----------
-    candidate : Candidate
-        The candidate.
-    case : Case
-        Localized.
-
-    Returns
-    -------
-    int
-        Its instance; 0 where it lies in none.
-    """
-    inside = case.labels["vertebrae"].array[candidate.box][candidate.where]
-    inside = inside[inside > 0]
-    return int(np.bincount(inside).argmax()) if len(inside) else 0
 
 
 def joined(candidate: Candidate, where: Mask) -> Candidate:
