@@ -234,8 +234,8 @@ def _looked_again(case: Case, settings: ClassifySettings, used: tuple[str, ...])
 
 def _without_borders(n: int) -> QualityFlag:
     text = (
-        f"{n} candidate{'s' if n > 1 else ''} stand{'s' if n == 1 else ''} for a vertebra judged diseased in which no "
-        "border of a lesion was found: trust the vertebra, not the outline or the volume."
+        f"{n} candidate{'s' if n > 1 else ''} stand{'s' if n == 1 else ''} for a vertebra judged diseased of which "
+        "hardly anything had been outlined: trust the vertebra, not the outline or the volume."
     )
     return QualityFlag("without_borders", text, severity="info")
 

@@ -1,10 +1,10 @@
-"""What is told of vertebrae by all that looked at them, and those judged diseased in which nothing was outlined.
+"""What is told of vertebrae by all that looked at them, and those judged diseased of which hardly anything was found.
 
 The network that outlines lesions and what stands out from the patient's own marrow need normal marrow beside disease.
 The context transformer does not: it holds vertebrae against discs, each other, and all sequences, and never sees what
-was outlined. So the two are pooled, and where they are sure of disease on several series and there is no candidate, the
-vertebra is looked at once more: what is malignant takes the whole body, what is benign the largest part that the
-network deems least unlikely.
+was outlined. So the two are pooled, and where they are sure of disease on several series and hardly anything was
+found, the vertebra is looked at once more: what is malignant takes the whole body, what is benign the largest part that
+the network deems least unlikely.
 """
 
 from __future__ import annotations
@@ -43,9 +43,9 @@ LEAST_TOLD = 0.01
 
 
 NO_BORDERS = Measurement(
-    "outlined_volume", None, "mm3", note="no border of a lesion was found; the vertebra stands for the disease"
+    "outlined_volume", None, "mm3", note="no border of this lesion was found; its vertebra was judged diseased"
 )
-"""What a candidate carries whose outline is that of its vertebra."""
+"""What a candidate carries that stands for its vertebra."""
 
 
 def has_borders(lesion: Lesion) -> bool:
