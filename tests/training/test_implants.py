@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from spondyl.phantom.tissue import Tissue
 from spondyl.training import implants
 from spondyl.training.anatomies import BENIGN, MALIGNANT, SPACING_MM
 from spondyl.training.implants import HOSTS, KINDS, lumpy_distance_mm, smooth_noise, with_implants
@@ -12,7 +13,9 @@ from spondyl.training.implants import HOSTS, KINDS, lumpy_distance_mm, smooth_no
 
 @pytest.fixture(scope="module")
 def given(stored):
-    found = [with_implants(stored, np.random.default_rng(n)) for n in range(40)]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(implants, "DIFFUSE_SHARE", 0.0)
+        found = [with_implants(stored, np.random.default_rng(n)) for n in range(40)]
     return [a for a in found if a is not stored]
 
 
@@ -67,3 +70,14 @@ def test_the_ball_has_about_its_radius_and_the_noise_unit_variance():
         sizes.append((distance < 0).sum() * np.prod(SPACING_MM))
     assert np.median(sizes) == pytest.approx(4 / 3 * np.pi * 12.0**3, rel=0.3)
     assert smooth_noise((20, 40, 40), 5.0, rng).std() == pytest.approx(1, abs=0.01)
+
+
+def test_in_diffuse_disease_all_free_marrow_is_tumor_and_other_lesions_stay(stored, monkeypatch):
+    monkeypatch.setattr(implants, "DIFFUSE_SHARE", 1.0)
+    anatomy = with_implants(stored, np.random.default_rng(1))
+    new = anatomy.lesion != stored.lesion
+    assert np.array_equal(new, np.isin(stored.tissue, HOSTS) & (stored.lesion == 0))
+    (label,) = np.unique(anatomy.lesion[new])
+    assert anatomy.lesion_classes()[label] == MALIGNANT
+    assert set(np.unique(anatomy.tissue[new])) == {int(Tissue.TUMOR_DIFFUSE)}
+    assert np.array_equal(anatomy.tissue[~new], stored.tissue[~new])

@@ -40,6 +40,10 @@ KINDS = (
 )
 """Share of each kind, its tissues in patches, and whether it is malignant. Chosen by us."""
 
+DIFFUSE_SHARE = 0.05
+"""Share of the patches in which all marrow is infiltrated: some thirty of a thousand anatomies are, too few to learn
+from. Chosen by us."""
+
 HOSTS = (
     Tissue.MARROW,
     Tissue.BASIVERTEBRAL_VEIN,
@@ -57,7 +61,7 @@ THINNED = 3
 
 
 def with_implants(anatomy: StoredAnatomy, rng: np.random.Generator) -> StoredAnatomy:
-    """Give an anatomy up to `MOST_IMPLANTS` further lesions, or none.
+    """Give an anatomy up to `MOST_IMPLANTS` further lesions, disease of all its marrow, or none.
 
     Parameters
     ----------
@@ -71,7 +75,10 @@ def with_implants(anatomy: StoredAnatomy, rng: np.random.Generator) -> StoredAna
     StoredAnatomy
         The same, or one with its own `tissue` and `lesion`, and the lesions added to its truth.
     """
-    if rng.random() >= IMPLANT_SHARE:
+    draw = rng.random()
+    if draw < DIFFUSE_SHARE:
+        return _infiltrated(anatomy)
+    if draw >= IMPLANT_SHARE:
         return anatomy
     thin = (slice(None, None, THINNED),) * 3
     places = np.argwhere(np.isin(anatomy.tissue[thin], HOSTS) & (anatomy.lesion[thin] == 0)) * THINNED
@@ -86,6 +93,18 @@ def with_implants(anatomy: StoredAnatomy, rng: np.random.Generator) -> StoredAna
         malignant = _implant(anatomy, tissue, lesion, places[rng.integers(len(places))], label, rng)
         if malignant is not None:
             rows.append({"label": label, "malignant": malignant})
+    return replace(anatomy, tissue=tissue, lesion=lesion, truth={**anatomy.truth, "lesions": rows})
+
+
+def _infiltrated(anatomy: StoredAnatomy) -> StoredAnatomy:
+    """Let tumor take the place of all marrow that holds no other lesion."""
+    label = 1 + int(anatomy.lesion.max())
+    if label >= N_LABELS:
+        return anatomy
+    where = np.isin(anatomy.tissue, HOSTS) & (anatomy.lesion == 0)
+    tissue = np.where(where, np.uint8(Tissue.TUMOR_DIFFUSE), anatomy.tissue)
+    lesion = np.where(where, np.uint8(label), anatomy.lesion)
+    rows = [*anatomy.truth.get("lesions", ()), {"label": label, "malignant": True}]
     return replace(anatomy, tissue=tissue, lesion=lesion, truth={**anatomy.truth, "lesions": rows})
 
 
