@@ -7,7 +7,15 @@ import pytest
 
 from spondyl.models import ContrastCode
 from spondyl.phantom.tissue import N_TISSUES, Tissue
-from spondyl.training.contrast import N_INSTANCES, physical_contrast, random_contrast
+from spondyl.training.contrast import (
+    FAILED_SHARE,
+    LITTLE_FAT,
+    MUCH_FAT,
+    N_INSTANCES,
+    physical_contrast,
+    random_contrast,
+    residual_fat,
+)
 
 N_DRAWS = 400
 
@@ -65,3 +73,10 @@ def test_marrow_differs_from_level_to_level(physical):
     assert np.median([c.signal[Tissue.MARROW].std() / c.signal[Tissue.MARROW].mean() for c in physical]) > 0.01
     # Muscle has no level.
     assert max(np.ptp(c.signal[Tissue.MUSCLE]) for c in physical) == 0
+
+
+def test_fat_is_mostly_suppressed_and_now_and_then_hardly():
+    rng = np.random.default_rng(2)
+    left = np.array([residual_fat(rng) for _ in range(2000)])
+    assert LITTLE_FAT[0] <= left.min() < left.max() <= MUCH_FAT[1]
+    assert (left > MUCH_FAT[0]).mean() == pytest.approx(FAILED_SHARE, abs=0.03)

@@ -13,6 +13,7 @@ from spondyl.training.lesion_synthesis import (
     HIGHEST_WEIGHT,
     PATCH_SHAPE,
     SMALL_VOXELS,
+    _hidden_lesions,
     _weight,
     imperfect_outlines,
     make_lesion_patch,
@@ -54,6 +55,21 @@ def test_lesions_and_normal_spine_are_taught_and_what_is_far_is_not(patches):
     assert ((targets == BENIGN) | (targets == MALIGNANT)).any()
     assert (targets == 0).float().mean() > 0.2
     assert (targets == IGNORED).float().mean() > 0.05
+
+
+def test_a_lesion_that_no_series_shows_is_not_taught():
+    noise = torch.Generator().manual_seed(1)
+    channels = 0.1 * torch.randn((len(Slot), 8, 32, 32), generator=noise)
+    facts = torch.zeros(len(Slot), 4)
+    facts[:2, 0] = 1
+    label = torch.zeros((8, 32, 32), dtype=torch.uint8)
+    label[2:5, 2:8, 2:8], label[2:5, 12:18, 2:8], label[2:5, 22:28, 2:8] = 1, 2, 3
+    channels[1][label == 2] += 0.5
+    channels[2][label == 3] += 0.5  # a series that the study does not have
+    marrow = torch.ones(label.shape, dtype=torch.bool)
+    hidden = _hidden_lesions(channels, facts.flatten(), label, marrow)
+    assert torch.equal(hidden, (label == 1) | (label == 3))
+    assert not _hidden_lesions(channels, facts.flatten(), label, label > 0).any(), "nothing to compare with"
 
 
 def test_small_lesions_count_more():

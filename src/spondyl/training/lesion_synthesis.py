@@ -45,6 +45,24 @@ GRAIN_STRENGTH = (0.01, 0.35)
 CALM_SHARE, CALM_UNREST = 0.4, (0.05, 0.35)
 """Share of studies in which marrow is nearly even, and what is left there of texture and noise. Chosen by us."""
 
+FLATTENED_SHARE, FLATTENING, FLATTENING_SPREAD = 0.5, -0.25, 0.4
+"""Share of series whose gray values are bent, and mean and spread of the logarithm of the exponent: scanners write
+magnitude images through curves of their own. In some real T2 series fluid is hardly half as bright again as marrow.
+Chosen by us."""
+
+OFFSET_SHARE, LARGEST_OFFSET = 0.25, 0.8
+"""Share of series with a constant on top, and the largest, relative to bright tissue. Chosen by us."""
+
+LEAST_CONTRAST_SD = 1.0
+"""A lesion is shown by a series in which its mean differs from that of normal bone by as many standard deviations of
+it. What no series shows cannot be learnt: to call it would teach to call what is not there. Chosen by us."""
+
+QUARTILES_APART_SD = 1.349
+"""Distance of the quartiles of normally distributed values, in standard deviations."""
+
+FEW_NORMAL_VOXELS = 200
+"""With fewer voxels of normal bone in a patch there is nothing to compare with, and lesions count as shown."""
+
 DIFFUSION_BLUR = 0.9
 """Least blur of echo-planar images, in pixels of 1.25 mm: they are acquired at 1.7 to 2.6 mm."""
 
@@ -107,8 +125,26 @@ def make_lesion_patch(
     classes = torch.from_numpy(anatomy.lesion_classes()).to(device)
     target = classes[label.long()]
     seen = torch.stack([torch.isfinite(i) for i in images.values()]).any(0)
-    target[~(_near_spine(truth > 0) | (target > 0)) | ~seen] = IGNORED
+    marrow = torch.isin(truth, truth.new_tensor([int(Structure.BODY), int(Structure.S1)]))
+    hidden = _hidden_lesions(channels[: len(Slot)], facts, label, marrow & seen)
+    target[~(_near_spine(truth > 0) | (target > 0)) | ~seen | hidden] = IGNORED
     return LesionPatch(channels, facts, target, _weight(label))
+
+
+def _hidden_lesions(channels: Tensor, facts: Tensor, label: Tensor, marrow: Tensor) -> Tensor:
+    """Mark lesions that look like normal marrow in every series of the study."""
+    normal = marrow & (label == 0)
+    given = facts.reshape(len(Slot), -1)[:, 0] > 0
+    if int(normal.sum()) < FEW_NORMAL_VOXELS or not bool((label > 0).any()):
+        return torch.zeros_like(normal)
+    places = label.flatten().long()
+    count = torch.bincount(places, minlength=N_LABELS).clamp_min(1)
+    shown = torch.zeros(N_LABELS, dtype=torch.bool, device=label.device)
+    for channel in channels[given]:
+        low, middle, high = channel[normal].quantile(channel.new_tensor([0.25, 0.5, 0.75]))
+        mean = torch.bincount(places, channel.flatten(), N_LABELS) / count
+        shown |= (mean - middle).abs() > LEAST_CONTRAST_SD * (high - low) / QUARTILES_APART_SD
+    return (label > 0) & ~shown[label.long()]
 
 
 def draw_unrest(rng: np.random.Generator) -> float:
@@ -246,8 +282,10 @@ def acquired(
         fraction = images[1] / (images[0] + images[1] + 1e-3)
         both = {Slot.WATER: images[0], Slot.FAT_FRACTION: fraction}
         return {Slot.WATER: images[0]} if rng.random() < 0.35 else both
-    if rng.random() < 0.4:
-        images = images ** float(np.exp(rng.normal(0, 0.15)))
+    if rng.random() < OFFSET_SHARE:
+        images = images + float(rng.uniform(0, LARGEST_OFFSET))
+    if rng.random() < FLATTENED_SHARE:
+        images = images ** float(np.exp(rng.normal(FLATTENING, FLATTENING_SPREAD)))
     return {Slot(series.value): images[0]}
 
 

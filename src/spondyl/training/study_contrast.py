@@ -38,17 +38,35 @@ if TYPE_CHECKING:
 LOW_B, HIGH_B = (0.0, 50.0), (600.0, 1000.0)
 """Ranges of the b-values drawn, in s/mm² (800 to 900 in MET-RADS-P: Padhani 2017, doi 10.1016/j.eururo.2016.05.033)."""
 
-TUMORS = tuple(t for t in Tissue if t.name.startswith("TUMOR_") and t is not Tissue.TUMOR_NECROSIS)
+_SOLID = tuple(t for t in Tissue if t.name.startswith("TUMOR_") and t is not Tissue.TUMOR_NECROSIS)
+
+MIXED = (*_SOLID, Tissue.HEMANGIOMA, Tissue.HEMANGIOMA_ATYPICAL)
 """Tissues that may replace the marrow only in part."""
+
+LESIONS = (*MIXED, Tissue.EDEMA, Tissue.INFLAMED, Tissue.SCLEROSIS)
+"""Tissues of lesions in bone."""
 
 HOSTS = (Tissue.MARROW, Tissue.POSTERIOR_MARROW, Tissue.SACRAL_MARROW, Tissue.RED_MARROW, Tissue.FATTY_MARROW)
 """Tissues whose fat differs from vertebra to vertebra."""
 
-LEAST_INFILTRATION = 0.55
-"""Smallest share of the marrow that a tumor replaces: below it even readers miss it. Chosen by us."""
+LEAST_INFILTRATION = 0.3
+"""Smallest share of the marrow that a tumor or hemangioma replaces; what no series shows is not taught. Chosen by us.
+"""
+
+PARTIAL_SHARE = 0.7
+"""Share of patients whose lesions leave marrow between them. Chosen by us."""
 
 OTHER_TEXTURE = 0.2
 """Share of the texture of density and T2 that marrow keeps beside that of fat. Chosen by us."""
+
+UNEVEN_MARROW, ODD_SHARE, ODD_MARROW = 2.0, 0.2, 2.0
+"""How far normal marrow differs from vertebra to vertebra, at most and in standard deviations of its texture, the share
+of patients with one vertebra that is odd, and how odd. In real lumbar volumes without known disease the medians of
+bodies differ by up to a sixth. Chosen by us."""
+
+LESION_TEXTURE = 0.6
+"""Spread of the logarithm of how uneven lesions are: that a patch is smoother than marrow must not tell it. Chosen by
+us."""
 
 PLAY = 0.10
 """Spread of a tissue's signal beyond the equations, which know neither flow nor contents. Chosen by us."""
@@ -99,20 +117,22 @@ def study_contrasts(rng: np.random.Generator, wanted: Sequence[Series]) -> dict[
         By series.
     """
     patient = _with_red_marrow(sample_patient(rng)).textured()
-    marrow = rng.normal(0, 0.8 * rng.random() ** 2, N_INSTANCES)
-    if rng.random() < 0.15:
-        marrow[rng.integers(N_INSTANCES)] += rng.normal(0, 1.5)
+    marrow = rng.normal(0, UNEVEN_MARROW * rng.random() ** 2, N_INSTANCES)
+    if rng.random() < ODD_SHARE:
+        marrow[rng.integers(N_INSTANCES)] += rng.normal(0, ODD_MARROW)
+    roughness = np.exp(rng.normal(0, LESION_TEXTURE))
     discs = rng.normal(0, rng.uniform(0.2, 1.0), N_INSTANCES)
-    infiltration = rng.uniform(LEAST_INFILTRATION, 1, N_INSTANCES) if rng.random() < 0.6 else np.ones(N_INSTANCES)
+    infiltration = rng.uniform(LEAST_INFILTRATION if rng.random() < PARTIAL_SHARE else 1, 1, N_INSTANCES)
     found = {}
     for series in wanted:
         signals, b_values = _PROTOCOLS[series](rng, patient)
         play = np.exp(rng.normal(0, PLAY, N_TISSUES))[:, None]
         mean, slope = (np.repeat(a[..., None], N_INSTANCES, axis=2) for a in _mean_and_slope(signals))
+        slope[:, LESIONS] *= roughness
         mean[:, HOSTS] += slope[:, HOSTS] * marrow
         mean[:, Tissue.NUCLEUS] += slope[:, Tissue.NUCLEUS] * discs
         host = mean[:, [Tissue.MARROW]]
-        mean[:, TUMORS] = infiltration * mean[:, TUMORS] + (1 - infiltration) * host
+        mean[:, MIXED] = infiltration * mean[:, MIXED] + (1 - infiltration) * host
         scale = np.quantile(mean[0, :, 0], 0.9) + 1e-6
         mean, slope = np.clip(mean * play, 0, None) / scale, slope * play / scale
         found[series] = SeriesContrast(mean.astype(np.float32), slope.astype(np.float32), b_values)
