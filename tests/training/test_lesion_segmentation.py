@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from spondyl.io.weights import load_network
-from spondyl.models.study_inputs import N_CHANNELS, N_FACTS
+from spondyl.models.study_inputs import N_CHANNELS, N_FACTS, Slot
 from spondyl.training.lesion_export import write_lesion_model
 from spondyl.training.lesion_segmentation import (
     LesionTrainingSettings,
@@ -15,6 +15,7 @@ from spondyl.training.lesion_segmentation import (
     lesion_loss,
     start_from_spine,
     train_lesions,
+    varied,
 )
 from spondyl.training.losses import IGNORED
 from spondyl.training.networks import LesionUNet, SpineUNet
@@ -58,6 +59,33 @@ def test_figures_tell_found_lesions_their_class_and_alarms(target):
     worse[0, 1:4, 4:12, 20:28] = 2
     found = lesion_figures(_logits(worse), target)
     assert (found["sensitivity"], found["alarms"]) == (0.5, 1.0)
+
+
+def test_an_example_used_again_is_mirrored_whole_and_its_gray_values_differ_a_little(target):
+    torch.manual_seed(3)
+    n = 24
+    targets = target.expand(n, -1, -1, -1).to(torch.uint8)
+    targets = targets.clone()
+    targets[:, 0, 0, 0] = 2  # tells the two sides apart
+    channels = targets[:, None].expand(-1, N_CHANNELS, -1, -1, -1).half()
+    facts = torch.ones((n, N_FACTS)).reshape(n, len(Slot), -1)
+    facts[:, 1] = 0
+    images, told, truth, weight = varied(channels, facts.flatten(1), targets, targets.half())
+    mirrored = truth[:, -1, 0, 0] == 2
+    assert 4 < int(mirrored.sum()) < 20
+    assert torch.equal(truth, torch.where(mirrored[:, None, None, None], targets.flip(1), targets).long())
+    assert torch.equal(weight, truth.float())
+    t1, adc = list(Slot).index(Slot.T1), list(Slot).index(Slot.ADC)
+    assert torch.equal(images[:, t1] == 0, truth == 0), "what no series saw stays unseen"
+    assert torch.equal(images[:, adc], truth.float()), "a unit of its own is left alone"
+    factor = images[:, t1][truth == 2] / 2
+    assert 0.02 < float(factor.std()) < 0.3
+    told = told.reshape(n, len(Slot), -1)
+    assert torch.equal(told[..., 0], facts[..., 0])
+    assert (told[:, 1] == 0).all()
+    # Medians go with their channel.
+    shown = torch.stack([images[i, t1][truth[i] == 1].mean() for i in range(n)])
+    assert torch.allclose(told[:, t1, 1], shown, atol=1e-5)
 
 
 def test_a_lesion_network_starts_as_the_spine_network_stands():

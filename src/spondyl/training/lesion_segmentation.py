@@ -11,7 +11,7 @@ from scipy import ndimage
 from torch.nn import functional
 from torch.utils.data import IterableDataset, get_worker_info
 
-from spondyl.models.study_inputs import Slot
+from spondyl.models.study_inputs import QUANTITATIVE, Slot
 from spondyl.training.anatomies import MALIGNANT, list_anatomies, load_anatomy
 from spondyl.training.lesion_synthesis import make_lesion_patch
 from spondyl.training.loop import FIGURES_EVERY, LoopSettings, fit
@@ -32,6 +32,11 @@ COUNTED_VOXELS = 30
 FIRST_BALANCE = 6.0
 """Weight of lesion voxels at the first step: a young network then leaves the answer that all is normal sooner. Chosen
 by us."""
+
+
+JITTER, SHIFT = 0.1, 0.03
+"""Spread of the logarithm of each slot's contrast, and of what is added to it, whenever an example is used. Chosen by
+us."""
 
 
 @dataclass(frozen=True)
@@ -86,7 +91,8 @@ class LesionPatches(IterableDataset):
             patch = make_lesion_patch(load_anatomy(paths[rng.integers(len(paths))]), rng)
             made += 1
             if torch.isfinite(patch.channels).all():
-                yield tuple(patch)
+                # Half the bytes on their way between processes and to the device.
+                yield patch.channels.half(), patch.facts, patch.target, patch.weight.half()
 
 
 def train_lesions(
@@ -114,8 +120,7 @@ def train_lesions(
     def objective(
         model: torch.nn.Module, batch: tuple[torch.Tensor, ...], step: int
     ) -> tuple[torch.Tensor, dict[str, float]]:
-        channels, facts, target, weight = batch
-        target = target.long()
+        channels, facts, target, weight = varied(*batch)
         logits = model(channels.contiguous(memory_format=torch.channels_last_3d), facts)
         balance = 1 + (FIRST_BALANCE - 1) * max(0.0, 1 - step / max(settings.balanced_steps, 1))
         weight = torch.where(target > 0, weight * balance, weight)
@@ -126,6 +131,44 @@ def train_lesions(
     # All patches have one shape, for which the fastest convolutions are worth looking for.
     torch.backends.cudnn.benchmark = True
     return fit(network or LesionUNet(), stream, objective, out, settings)
+
+
+@torch.no_grad()
+def varied(
+    channels: torch.Tensor, facts: torch.Tensor, target: torch.Tensor, weight: torch.Tensor
+) -> tuple[torch.Tensor, ...]:
+    """Vary a batch on its device, so that an example that is used again is not the same.
+
+    Parameters
+    ----------
+    channels, facts, target, weight : Tensor
+        As `LesionPatch` has them, with a batch axis.
+
+    Returns
+    -------
+    tuple of Tensor
+        The same in single precision: half of the examples mirrored, gray values of each slot stretched and shifted a
+        little; classes as int64.
+    """
+    n, n_slots, device = len(channels), len(Slot), channels.device
+    channels = channels.float()
+    scaled = torch.tensor([slot not in QUANTITATIVE for slot in Slot], device=device)
+    gain = torch.where(scaled, (JITTER * torch.randn(n, n_slots, device=device)).exp(), 1.0)
+    shift = torch.where(scaled, SHIFT * torch.randn(n, n_slots, device=device), 0.0)
+    gain, shift = gain[..., None, None, None], shift[..., None, None, None]
+    images = channels[:, :n_slots]
+    # Zero is where nothing was seen.
+    images = torch.where(images == 0, images, images * gain + shift)
+    channels = torch.cat([images, channels[:, n_slots:]], dim=1)
+    table = facts.reshape(n, n_slots, -1)
+    medians = torch.where(table[..., 1:] == 0, table[..., 1:], table[..., 1:] * gain[..., 0, 0] + shift[..., 0, 0])
+    facts = torch.cat([table[..., :1], medians], dim=-1).reshape(n, -1)
+    mirrored = torch.rand(n, device=device) < 0.5
+
+    def turned(volumes: torch.Tensor) -> torch.Tensor:
+        return torch.where(mirrored.reshape(-1, *[1] * (volumes.ndim - 1)), volumes.flip(-3), volumes)
+
+    return turned(channels), facts, turned(target.long()), turned(weight.float())
 
 
 @torch.no_grad()

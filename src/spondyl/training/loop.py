@@ -37,7 +37,7 @@ PROGRESS_FILE = "progress.jsonl"
 LOG_EVERY = 50
 """Steps between lines of the log."""
 
-FIGURES_EVERY = 5
+FIGURES_EVERY = 20
 """Steps between those whose figures are kept: reading them makes a GPU wait."""
 
 SAVE_SECONDS = 20.0
