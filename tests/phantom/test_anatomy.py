@@ -155,6 +155,25 @@ def test_a_region_shows_its_vertebrae(region, level):
     assert highest.level == "C1" or top - highest.center_lps_mm[2] < 45
 
 
+@pytest.mark.parametrize("dealt", [False, True])
+def test_ribs_lie_beside_the_vertebrae_that_bear_them(dealt):
+    anatomy = build_anatomy(
+        2_000_004, region="thoracolumbar", spacing_mm=(2.0, 1.5, 1.5), lesions="none", dealt_ribs=dealt
+    )
+    ribs = np.isin(anatomy.tissue, (Tissue.RIB_CORTEX, Tissue.RIB_MARROW))
+    truth = [v for v in anatomy.vertebrae if v.level[0] in "TL"]
+    beside = []
+    for v in truth:
+        # A rib's neck, beside the upper half of the body it belongs to.
+        offset = np.array([[side * (v.half_width_mm + 8), v.half_depth_mm + 4, 0.25 * v.height_mm] for side in (1, -1)])
+        at = np.round(anatomy.grid.lps_to_ijk(v.center_lps_mm + offset)).astype(int)
+        around = [tuple(slice(max(i - 2, 0), i + 3) for i in place) for place in at]
+        beside.append(any(ribs[box].any() for box in around))
+    assert np.mean([b == v.bears_ribs for b, v in zip(beside, truth, strict=True)]) > 0.8
+    assert all(v.bears_ribs == (v.level[0] == "T") for v in truth) is not dealt
+    assert not any(v.bears_ribs for v in anatomy.vertebrae if v.level[0] == "S")
+
+
 def test_an_unknown_region_or_mix_is_a_settings_error():
     with pytest.raises(SettingsError, match="'abdomen'"):
         build_anatomy(1, region="abdomen")

@@ -14,7 +14,7 @@ from spondyl.phantom.canvas import Canvas
 from spondyl.phantom.centerline import centerline, column_frame
 from spondyl.phantom.pathology import LesionTruth, collapse_bodies, paint_lesions, plan_lesions
 from spondyl.phantom.person import Person, sample_person
-from spondyl.phantom.skeleton import instance_numbers, paint_bones, paint_marrow_patches
+from spondyl.phantom.skeleton import instance_numbers, paint_bones, paint_marrow_patches, rib_bearers
 from spondyl.phantom.spine import sample_spine
 from spondyl.phantom.surroundings import paint_surroundings
 
@@ -78,6 +78,8 @@ class VertebraTruth:
         Whether it is half lumbar, half sacral.
     height_loss : float
         Share of the height that a collapse took from the third that lost most.
+    bears_ribs : bool
+        Whether it bears ribs, as every thoracic vertebra does and no other, unless ribs were dealt out by chance.
     """
 
     instance: int
@@ -90,6 +92,7 @@ class VertebraTruth:
     disc_degeneration: float = 0.0
     transitional: bool = False
     height_loss: float = 0.0
+    bears_ribs: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -134,6 +137,7 @@ def build_anatomy(
     extent_mm: tuple[float, float, float] = (88.0, 312.0, 256.0),
     lesions: str | Iterable[tuple[str, LesionKind] | PlannedLesion] = "mixed",
     age_years: float | None = None,
+    dealt_ribs: bool = False,
 ) -> Anatomy:
     """Make one patient.
 
@@ -152,6 +156,8 @@ def build_anatomy(
         ``"none"``, or level and kind of each lesion.
     age_years : float, optional
         Age in years, from 2 to 105; drawn from the seed where it is None.
+    dealt_ribs : bool, optional
+        Whether any vertebra above the sacrum may bear ribs, as in `PatientSettings`.
 
     Returns
     -------
@@ -179,11 +185,19 @@ def build_anatomy(
     paint_surroundings(surface, canvas, line, frame, person)
     conus = [s.level for s in shapes].index("L1") + body.normal(0, 0.6)
     paint_canal(surface, canvas, line, frame, conus)
-    paint_bones(body, canvas, shapes)
+    ribs = rib_bearers(np.random.default_rng([seed, 91]), shapes, dealt=dealt_ribs)
+    paint_bones(canvas, shapes, ribs)
     paint_marrow_patches(surface, canvas)
     truths = paint_lesions(sick, canvas, shapes, plan)
     return Anatomy(
-        grid, canvas.tissue, canvas.structure, canvas.instance, canvas.lesion, _visible(canvas, shapes), truths, person
+        grid,
+        canvas.tissue,
+        canvas.structure,
+        canvas.instance,
+        canvas.lesion,
+        _visible(canvas, shapes, ribs),
+        truths,
+        person,
     )
 
 
@@ -216,7 +230,7 @@ def _place_grid(
     return Grid((n[0], n[1], n[2]), affine)
 
 
-def _visible(canvas: Canvas, shapes: list[VertebraShape]) -> tuple[VertebraTruth, ...]:
+def _visible(canvas: Canvas, shapes: list[VertebraShape], ribs: frozenset[str]) -> tuple[VertebraTruth, ...]:
     bodies = np.isin(canvas.structure, (Structure.BODY, Structure.CORTEX, Structure.S1, Structure.SACRUM))
     present = set(np.unique(canvas.instance[bodies]).tolist())
     rows = []
@@ -234,6 +248,7 @@ def _visible(canvas: Canvas, shapes: list[VertebraShape]) -> tuple[VertebraTruth
                     shape.disc.degeneration,
                     shape.transitional,
                     shape.height_loss,
+                    shape.level in ribs,
                 )
             )
     return tuple(rows)

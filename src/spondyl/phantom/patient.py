@@ -187,6 +187,7 @@ def simulate_patient(
         extent_mm=(AXIAL_WIDTH_MM if axial else wide, tall, deep),
         lesions=lesions,
         age_years=chosen.age_years,
+        dealt_ribs=chosen.dealt_ribs,
     )
     person, field = anatomy.person, study[0].field_strength_t
     parameters = sample_parameters(rng, field_strength_t=field, age_years=person.age_years, female=person.female)
@@ -220,6 +221,9 @@ class PatientSettings:
         Whether the stations of a whole spine are joined to one image each, as scanners offer.
     visit : int
         Number of the visit: later ones of the same patient have other noise and another prescription.
+    dealt_ribs : bool
+        Whether ribs are dealt out by chance to any vertebra above the sacrum. No spine is like that; it is for learning
+        to tell ribs apart from the vertebrae that usually bear them.
     """
 
     axial_t2: bool = False
@@ -230,6 +234,7 @@ class PatientSettings:
     unseen_timing: bool = False
     composed: bool = False
     visit: int = 0
+    dealt_ribs: bool = False
 
 
 def draw_artifacts(rng: np.random.Generator) -> Artifacts:

@@ -24,6 +24,9 @@ HYDRATED_BELOW, DRY_ABOVE = 0.4, 0.72
 PATCHY_SHARE = 0.3
 """Share of patients whose marrow is visibly uneven, with islets of fatty and of red marrow all over. Chosen by us."""
 
+DEALT_SHARES = (0.3, 0.5, 0.7)
+"""Share of vertebrae that bear ribs where ribs are dealt out, one of them for each patient. Chosen by us."""
+
 JOINT_MM = 0.8
 """Thickness of cartilage and fluid between two facets, in mm. Chosen by us."""
 
@@ -44,22 +47,45 @@ def instance_numbers(shapes: list[VertebraShape]) -> list[int]:
     return [len(shapes) - i for i in range(len(shapes))]
 
 
-def paint_bones(rng: np.random.Generator, canvas: Canvas, shapes: list[VertebraShape]) -> None:
-    """Paint all bones, discs and joints.
+def rib_bearers(rng: np.random.Generator, shapes: list[VertebraShape], *, dealt: bool) -> frozenset[str]:
+    """Say which vertebrae bear ribs.
 
     Parameters
     ----------
     rng : numpy.random.Generator
-        Source of what the shapes do not tell: ribs.
+        Source of chance; not used where ribs are not dealt out.
+    shapes : list of VertebraShape
+        The column.
+    dealt : bool
+        Whether ribs are dealt out by chance to any vertebra above the sacrum.
+
+    Returns
+    -------
+    frozenset of str
+        Levels: the thoracic ones, for ribs are what makes them so, or those that chance gave ribs.
+    """
+    if not dealt:
+        return frozenset(s.level for s in shapes if s.level.startswith("T"))
+    share = rng.choice(DEALT_SHARES)
+    return frozenset(s.level for s in shapes if not s.is_sacral and rng.random() < share)
+
+
+def paint_bones(canvas: Canvas, shapes: list[VertebraShape], ribs: frozenset[str]) -> None:
+    """Paint all bones, discs and joints.
+
+    Parameters
+    ----------
     canvas : Canvas
         Painted in place.
     shapes : list of VertebraShape
         The column, from S5 upward.
+    ribs : frozenset of str
+        Levels that bear ribs.
     """
     numbers = instance_numbers(shapes)
     for shape, number in zip(shapes, numbers, strict=True):
         _paint_arch(canvas, shape, number)
-        if shape.level.startswith("T") and rng.random() < 0.9:
+        if shape.level in ribs:
             _paint_ribs(canvas, shape)
     for i in range(1, len(shapes)):
         _paint_disc(canvas, shapes[i - 1], shapes[i], numbers[i])
