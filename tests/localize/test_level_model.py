@@ -11,7 +11,7 @@ from scipy.stats import multivariate_normal
 from spondyl.core import ModelError
 from spondyl.localize.level_cues import CUES
 from spondyl.localize.level_model import MODELED, LevelModel, parse_level_model, shipped_level_model
-from spondyl.localize.regions import BOX_SHAPE, REGION_NAMES
+from spondyl.localize.ribs import BOX_SHAPE
 
 RNG = np.random.default_rng(7)
 SHAPE = (len(MODELED), len(CUES))
@@ -56,31 +56,31 @@ def test_the_shipped_model_knows_how_spines_grow():
     assert model.mean[MODELED.index("S1"), CUES.index("sacrum")] > 0.5
     assert (model.noise > 0).all()
     assert len(model.sha256) == 64
-    assert model.regions is not None
-    assert model.regions.prior.sum() == pytest.approx(1, abs=1e-3)
+    assert model.ribs is not None
+    assert model.rib_weight > 0
 
 
 @pytest.mark.parametrize(
     ("change", "wrong"),
     [
         (lambda t: t.pop("mean"), "KeyError"),
-        (lambda t: t.update(levels=["C1"]), "layout 2"),
-        (lambda t: t.update(model_version=99), "layout 2"),
-        (lambda t: t.update(noise=(-np.ones(SHAPE)).tolist()), "layout 2"),
+        (lambda t: t.update(levels=["C1"]), "layout 3"),
+        (lambda t: t.update(model_version=99), "layout 3"),
+        (lambda t: t.update(noise=(-np.ones(SHAPE)).tolist()), "layout 3"),
         (lambda t: t.update(mean="x"), "ValueError"),
-        (lambda t: t.pop("regions"), "KeyError"),
-        (lambda t: t["regions"].update(prior=dict.fromkeys(REGION_NAMES, 0.0)), "layout 2"),
-        (lambda t: t["regions"].update(weights=[[[0.0] * 3], [[0.0] * 5] * 3]), "layout 2"),
+        (lambda t: t.pop("ribs"), "KeyError"),
+        (lambda t: t["ribs"].update(biases=[[0.0]] * 2), "layout 3"),
+        (lambda t: t["ribs"].update(weights=[[[0.0] * 3], [[0.0]] * 3]), "ValueError"),
+        (lambda t: t["ribs"].update(weights=[]), "IndexError"),
     ],
 )
 def test_a_damaged_model_is_refused(change, wrong):
     model = _model()
-    table = {"model_version": 2, "levels": MODELED, "cues": CUES, "temperature": 1.0, "region_weight": 0.5}
-    size = int(np.prod(BOX_SHAPE))
-    table["regions"] = {
-        "prior": dict.fromkeys(REGION_NAMES, 0.2),
-        "weights": [np.zeros((size, 3)).tolist(), np.zeros((3, len(REGION_NAMES))).tolist()],
-        "biases": [[0.0] * 3, [0.0] * len(REGION_NAMES)],
+    table = {"model_version": 3, "levels": MODELED, "cues": CUES, "temperature": 1.0, "rib_weight": 0.5}
+    table["ribs"] = {
+        "filters": [np.zeros((2, *BOX_SHAPE)).tolist()],
+        "weights": [np.zeros((2, 3)).tolist(), np.zeros((3, 1)).tolist()],
+        "biases": [[0.0] * 2, [0.0] * 3, [0.0]],
     }
     table |= {k: getattr(model, k).tolist() for k in ("mean", "loadings", "noise")}
     parse_level_model(json.dumps(table))

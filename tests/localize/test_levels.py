@@ -18,7 +18,6 @@ from spondyl.localize.levels import (
     level_posterior,
     name_levels,
 )
-from spondyl.localize.regions import REGION_NAMES
 
 WHOLE = [*MODELED[:7], *(f"T{n}" for n in range(1, 13)), *(f"L{n}" for n in range(1, 6)), "S1"]
 """A common spine."""
@@ -129,18 +128,50 @@ def test_c1_is_rarely_outlined():
     assert c2 > 5 * c1 > 0
 
 
-@pytest.mark.parametrize(("ribs", "lowest"), [(5, "L3"), (6, "L2"), (7, "L1")])
-def test_ribs_tell_where_the_loin_begins(ribs, lowest):
-    odds = np.zeros((8, len(REGION_NAMES)))
-    odds[:ribs, REGION_NAMES.index("chest")], odds[ribs:, REGION_NAMES.index("loin")] = 2.0, 2.0
-    names, _ = name_levels(replace(_blind(WHOLE[:8]), regions=odds), _model())
+@pytest.mark.parametrize(("bearing", "lowest"), [(5, "L3"), (6, "L2"), (7, "L1")])
+def test_ribs_tell_where_the_loin_begins(bearing, lowest):
+    odds = np.where(np.arange(8) < bearing, 4.0, -4.0)
+    names, _ = name_levels(replace(_blind(WHOLE[:8]), ribs=odds), _model())
     assert names[-1] == lowest
 
 
-def test_no_weight_on_regions_is_none_of_them():
-    odds = np.random.default_rng(4).normal(0, 2, (6, len(REGION_NAMES)))
-    cues = replace(_cues(WHOLE[-6:]), regions=odds)
-    weightless, without = replace(_model(), region_weight=0.0), _cues(WHOLE[-6:])
+@pytest.mark.parametrize("lumbar", [4, 5, 6])
+def test_the_last_ribs_and_a_clear_sacrum_tell_the_number_of_lumbar_vertebrae(lumbar):
+    part = ["T11", "T12", *(f"L{n}" for n in range(1, lumbar + 1)), "S1"]
+    odds = np.where([name.startswith("T") for name in part], 5.0, -5.0)
+    names, _ = name_levels(replace(_blind(part, called="S1", room_below=2.0), ribs=odds), _model())
+    assert list(names) == part
+
+
+def test_ribs_from_the_neck_down_tell_a_thirteenth_thoracic_vertebra():
+    part = [*MODELED[3:7], *(f"T{n}" for n in range(1, 14)), "L1", "L2"]
+    odds = np.where([name.startswith("T") for name in part], 5.0, -5.0)
+    assert list(name_levels(replace(_blind(part), ribs=odds), _model())[0]) == part
+
+
+def test_a_doubtful_rib_does_not_make_a_variant():
+    part = ["T10", "T11", "T12", "L1", "L2", "L3", "L4", "L5", "S1"]
+    odds = np.array([5.0, 5.0, -1.0, -5.0, -5.0, -5.0, -5.0, -5.0, -5.0])
+    names, _ = name_levels(replace(_blind(part, called="S1", room_below=2.0), ribs=odds), _model())
+    assert list(names) == part
+
+
+def test_where_no_rib_is_seen_at_all_their_absence_says_little():
+    part = ["T12", *WHOLE[-6:]]
+    given = {"called": "S1", "room_below": 2.0}
+    none, some = (
+        level_posterior(replace(_blind(levels, **given), ribs=np.array(odds)), _model())
+        for levels, odds in ((part, [-5.0] * 7), (["T11", *part], [6.0] + [-5.0] * 7))
+    )
+    l5, l6 = MODELED.index("L5"), MODELED.index("L6")
+    assert none.probabilities[-2, l5] > 0.75
+    assert some.probabilities[-2, l6] > 3 * none.probabilities[-2, l6]
+
+
+def test_no_weight_on_ribs_is_none_of_them():
+    odds = np.random.default_rng(4).normal(0, 2, 6)
+    cues = replace(_cues(WHOLE[-6:]), ribs=odds)
+    weightless, without = replace(_model(), rib_weight=0.0), _cues(WHOLE[-6:])
     seen, unseen = (level_posterior(c, weightless).probabilities for c in (cues, without))
     np.testing.assert_allclose(seen, unseen)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -11,8 +12,8 @@ from spondyl.core import SettingsError
 from spondyl.localize.level_cues import CUES, ColumnCues
 from spondyl.localize.level_model import MODELED, parse_level_model
 from spondyl.localize.levels import level_posterior
-from spondyl.localize.regions import BOX_SHAPE, REGION_NAMES, region_of
-from spondyl.training import level_studies, levels
+from spondyl.localize.ribs import BOX_SHAPE, RibModel
+from spondyl.training import level_studies, levels, ribs
 from spondyl.training.level_studies import (
     FIRST_SEED,
     LevelExample,
@@ -24,7 +25,14 @@ from spondyl.training.level_studies import (
     simulate_study,
     true_levels,
 )
-from spondyl.training.levels import calibrate, fit_model, fit_regions, seen_by, train_levels, write_model
+from spondyl.training.levels import calibrate, fit_model, seen_by, train_levels, write_model
+
+BRIGHT = RibModel(
+    (np.full((1, BOX_SHAPE[0], *BOX_SHAPE[1:]), 1 / np.prod(BOX_SHAPE)),),
+    (np.ones((1, 1)), np.ones((1, 1))),
+    (np.zeros(1), np.zeros(1), np.full(1, -0.5)),
+)
+"""Takes whatever is bright for ribs."""
 
 USUAL = tuple(name for name in MODELED if name not in ("T13", "L6"))
 TREND = np.linspace(1.0, 5.0, len(USUAL))[:, None] * np.ones(len(CUES))
@@ -32,13 +40,12 @@ TREND[:, CUES.index("step")] = np.linspace(2.8, 3.6, len(USUAL))
 
 
 def _example(rng, part):
-    """A part of a spine whose measurements grow steadily downward, and whose boxes say where it lies."""
+    """A part of a spine whose measurements grow steadily downward, and whose boxes are bright where ribs are."""
     names = USUAL[part]
     values = TREND[part] + rng.normal(0, 0.1) + rng.normal(0, 0.02, (len(names), len(CUES)))
     values[-1, CUES.index("step")] = np.nan
     boxes = rng.normal(0, 1, (1, len(names), 2, *BOX_SHAPE)).astype(np.float32)
-    for body, name in enumerate(names):
-        boxes[:, body, :, region_of(name), 2, :] += 4
+    boxes[:, [name.startswith("T") for name in names]] += 1
     cues = ColumnCues(values, np.zeros(len(names)), np.nan, len(names) / 2, 0.0, 0.0, cut_below=False)
     return LevelExample(names, cues, boxes)
 
@@ -75,15 +82,16 @@ def test_bodies_that_are_none_are_not_learnt_from():
     assert np.abs(fit_model([spoiled, *examples[1:]], n_factors=2).mean).max() < 10
 
 
-def test_parts_of_the_spine_are_told_by_their_surroundings():
+def test_ribs_are_seen_beside_the_bodies_of_a_study():
+    for example in _examples(4):
+        seen = seen_by(BRIGHT, example).ribs
+        np.testing.assert_array_equal(seen > 0, [name.startswith("T") for name in example.levels])
+
+
+def test_ribs_that_are_reliable_get_a_weight():
     examples = _examples()
-    model = fit_regions(examples[:48])
-    for example in examples[48:]:
-        odds = seen_by(model, example).regions
-        told = [
-            REGION_NAMES[i] == REGION_NAMES[region_of(n)] for i, n in zip(odds.argmax(1), example.levels, strict=True)
-        ]
-        assert np.mean(told) > 0.7
+    model = calibrate(replace(fit_model(examples[:50], n_factors=2), ribs=BRIGHT), examples[50:])
+    assert model.rib_weight > 0.1
 
 
 def test_calibration_keeps_its_bounds_and_levels_are_found():
@@ -105,16 +113,18 @@ def test_training_writes_a_model_that_can_be_read_and_is_resumable(tmp_path, mon
     monkeypatch.setattr(level_studies, "simulate_study", lambda seed: seed)
     monkeypatch.setattr(level_studies, "measure_study", measured)
     monkeypatch.setattr(levels, "calibrate", lambda model, examples: model)
+    monkeypatch.setattr(ribs, "make_rib_examples", lambda folder, count: count)
+    monkeypatch.setattr(ribs, "fit_ribs", lambda examples: BRIGHT)
     for _ in range(2):
-        train_levels(tmp_path / "studies", tmp_path / "levels.json", count=12)
+        train_levels(tmp_path / "studies", tmp_path / "levels.json", count=12, rib_count=5)
     assert made == list(seeds_of(12))
     text = (tmp_path / "levels.json").read_text()
-    assert json.loads(text)["card"]["seeds"]["patients"] == 12
+    assert json.loads(text)["card"]["patients"] == {"levels": 12, "ribs": 5}
     model = parse_level_model(text)
     assert model.loadings.shape[-1] == levels.N_FACTORS + len(CUES)
-    assert model.regions is not None
-    with pytest.raises(SettingsError, match="fit_regions"):
-        write_model(fit_model(_examples(8)), tmp_path / "none.json", count=8, network="")
+    assert model.ribs is not None
+    with pytest.raises(SettingsError, match="fit_ribs"):
+        write_model(fit_model(_examples(8)), tmp_path / "none.json", patients={}, network="")
 
 
 def test_kept_measurements_are_read_as_they_were_made(tmp_path, monkeypatch):
@@ -124,7 +134,7 @@ def test_kept_measurements_are_read_as_they_were_made(tmp_path, monkeypatch):
     (read,) = make_examples(tmp_path, 1, None)
     assert read.levels == example.levels
     np.testing.assert_array_equal(read.cues.values, example.cues.values)
-    assert (read.cues.cut_below, read.cues.regions, read.cues.middle) == (False, None, example.cues.middle)
+    assert (read.cues.cut_below, read.cues.ribs, read.cues.middle) == (False, None, example.cues.middle)
     np.testing.assert_allclose(read.boxes, example.boxes, atol=0.01)
 
 

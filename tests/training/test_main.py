@@ -44,8 +44,8 @@ def test_anatomies_are_made_for_the_seeds_asked_for(called, monkeypatch):
 
 
 def test_levels_are_learnt_from_as_many_as_asked_for(called, monkeypatch):
-    _run(monkeypatch, "levels", "there", "--out", "levels.json", "--count", "9")
-    assert called["train_levels"] == ((Path("there"), Path("levels.json")), {"count": 9})
+    _run(monkeypatch, "levels", "there", "--out", "levels.json", "--count", "9", "--rib-count", "4")
+    assert called["train_levels"] == ((Path("there"), Path("levels.json")), {"count": 9, "rib_count": 4})
 
 
 def test_classifiers_are_made_in_one_go(called, monkeypatch):

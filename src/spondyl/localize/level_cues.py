@@ -73,9 +73,8 @@ class ColumnCues:
         Height of the field of view above the uppermost and below the lowest body, in heights of that body and its disc.
     cut_below : bool
         Whether the lower edge of the field cuts the lowest body.
-    regions : ndarray, shape (n, len(REGION_NAMES)), optional
-        Log odds of each part of the spine by what lies around each body, as `region_log_odds` gives them; None where
-        no image was looked at.
+    ribs : ndarray, shape (n,), optional
+        Log odds that each body bears ribs, as `rib_log_odds` gives them; None where no image was looked at.
     """
 
     values: NDArray[np.float64]
@@ -85,7 +84,7 @@ class ColumnCues:
     room_above: float
     room_below: float
     cut_below: bool
-    regions: NDArray[np.float64] | None = None
+    ribs: NDArray[np.float64] | None = None
 
 
 def measure_column(

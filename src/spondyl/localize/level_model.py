@@ -18,7 +18,7 @@ import numpy as np
 
 from spondyl.core import LEVELS, ModelError
 from spondyl.localize.level_cues import CUES
-from spondyl.localize.regions import BOX_SHAPE, REGION_NAMES, RegionModel
+from spondyl.localize.ribs import BOX_SHAPE, RibModel
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -31,7 +31,7 @@ MODELED = (*LEVELS[: LEVELS.index("S2") + 1],)
 MODEL_FILE = "levels.json"
 """Name of the shipped model beside the networks' weights."""
 
-MODEL_VERSION = 2
+MODEL_VERSION = 3
 """Version of the file's layout."""
 
 
@@ -49,10 +49,10 @@ class LevelModel:
         Variance of what is left.
     temperature : float
         Divisor of the logarithm of the likelihood, which calibrates the probabilities of levels.
-    regions : RegionModel or None
-        Tells parts of the spine by the image around a body.
-    region_weight : float
-        Factor of its log odds: bodies of one image are not independent witnesses.
+    ribs : RibModel or None
+        Tells ribs in the image beside a body.
+    rib_weight : float
+        Factor of its log odds: a network is too sure of what it says, and bodies of one image are not independent.
     sha256 : str
         Hash of the file it came from; empty if from none.
     """
@@ -61,8 +61,8 @@ class LevelModel:
     loadings: Array
     noise: Array
     temperature: float = 1.0
-    regions: RegionModel | None = None
-    region_weight: float = 1.0
+    ribs: RibModel | None = None
+    rib_weight: float = 1.0
     sha256: str = ""
 
     def log_likelihood(self, values: Array, levels: NDArray[np.intp]) -> Array:
@@ -122,10 +122,10 @@ def parse_level_model(text: str) -> LevelModel:
         mean, loadings, noise = (np.array(table[k], dtype=np.float64) for k in ("mean", "loadings", "noise"))
         shape = (len(MODELED), len(CUES))
         fits &= mean.shape == shape == noise.shape == loadings.shape[:2] and bool((noise > 0).all())
-        temperature, weight = float(table["temperature"]), float(table["region_weight"])
-        regions, regions_fit = _region_model(table["regions"])
-        fits &= regions_fit
-    except (ValueError, KeyError, TypeError) as error:
+        temperature, weight = float(table["temperature"]), float(table["rib_weight"])
+        ribs, ribs_fit = _rib_model(table["ribs"])
+        fits &= ribs_fit
+    except (ValueError, KeyError, TypeError, IndexError) as error:
         msg = f"the model of levels cannot be read ({type(error).__name__}); install Spondyl again"
         raise ModelError(msg) from error
     if not fits:
@@ -135,18 +135,18 @@ def parse_level_model(text: str) -> LevelModel:
         )
         raise ModelError(msg)
     digest = hashlib.sha256(text.encode()).hexdigest()
-    return LevelModel(mean, loadings, noise, temperature, regions, weight, digest)
+    return LevelModel(mean, loadings, noise, temperature, ribs, weight, digest)
 
 
-def _region_model(table: dict[str, Any]) -> tuple[RegionModel, bool]:
-    """Read the network that tells parts of the spine, and say whether its shape is right."""
-    hidden, last = (np.array(w, dtype=np.float64) for w in table["weights"])
-    bias_hidden, bias_last = (np.array(b, dtype=np.float64) for b in table["biases"])
-    prior = np.array([table["prior"][name] for name in REGION_NAMES])
-    width = len(bias_hidden)
-    fits = hidden.shape == (np.prod(BOX_SHAPE), width) and last.shape == (width, len(REGION_NAMES))
-    fits = fits and bias_last.shape == (len(REGION_NAMES),) and bool((prior > 0).all())
-    return RegionModel((hidden, last), (bias_hidden, bias_last), prior), fits
+def _rib_model(table: dict[str, Any]) -> tuple[RibModel, bool]:
+    """Read the network that tells ribs, and say whether its shape is right."""
+    filters, weights, biases = (
+        tuple(np.array(part, dtype=np.float64) for part in table[key]) for key in ("filters", "weights", "biases")
+    )
+    model = RibModel(filters, (weights[0], weights[1]), biases)
+    return model, len(biases) == len(filters) + 2 and model.log_odds(np.zeros((1, *BOX_SHAPE), np.float32)).shape == (
+        1,
+    )
 
 
 @lru_cache(maxsize=1)

@@ -1,10 +1,11 @@
 """Which vertebra is which: all consistent namings of a column are weighed, and summed to a probability of each level.
 
 A naming runs down one of nine spines (eleven to thirteen rib-bearing vertebrae, four to six lumbar ones), starts
-anywhere, and may have missed one body or cut one in two. It is weighed by how the outlines look (`LevelModel`), by what
-the image shows around each body, ribs above all (`RegionModel`), by what the network called the first sacral body, by
-where the cord ends, by where a study's field of view usually lies, and by what is seen above and below. All namings are
-enumerated, so the sum is exact.
+anywhere, and may have missed one body or cut one in two. It is weighed by how the outlines look (`LevelModel`), by the
+ribs that images show beside each body (`RibModel`), by what the network called the first sacral body, by where the cord
+ends, by where a study's field of view usually lies, and by what is seen above and below. All namings are enumerated, so
+the sum is exact. An unusual number of vertebrae has the share it has in life, and what is seen may outweigh it: ribs
+are told without regard to the vertebrae that usually bear them, so that they count beside the sizes, not twice.
 """
 
 from __future__ import annotations
@@ -20,7 +21,6 @@ from scipy.special import logsumexp, ndtr
 from spondyl.core.anatomy import CERVICAL, LUMBAR, SACRAL, THORACIC
 from spondyl.localize.level_cues import CUES
 from spondyl.localize.level_model import MODELED
-from spondyl.localize.regions import REGION_NAMES, region_of
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -38,7 +38,7 @@ THORACIC_SHARES = {11: 0.02, 12: 0.96, 13: 0.02}
 """Share of spines by number of rib-bearing vertebrae. Chosen by us: reports reach from 1 to 7 % by what counts as a
 rib."""
 
-MISSED_SHARES = {"axis": 0.01, "neck": 0.05, "chest": 0.01, "loin": 0.003, "sacrum": 0.001}
+MISSED_SHARES = {CERVICAL[:2]: 0.01, CERVICAL[2:]: 0.05, THORACIC: 0.01, LUMBAR: 0.003, SACRAL: 0.001}
 """Share of bodies that are not found, by part of the spine: small ones are missed more often. Chosen by us, about as
 often as in synthetic studies."""
 
@@ -83,13 +83,21 @@ ROOM, UNEXPLAINED = 1.4, 0.1
 """Bodies' worth of field beyond an end that should hold a further body, and how probable it is to be missed. Chosen by
 us: coils see the ends of a field poorly."""
 
+RIB_LIMIT = 6.0
+"""Largest logarithm of odds that the ribs of one body may give: no image is so clear that one look outweighs all else.
+Chosen by us."""
+
+BLIND_SHARE = 0.2
+"""Share of studies in which ribs are not recognized at all, so that their absence says nothing. Chosen by us: the
+network learnt on synthetic patients, and in real ones of other contrast it mostly missed ribs."""
+
 _REGULAR, _GAP, _IGNORED = 0, 1, 2
 """Versions of a body's measurements: as they are, with the step below halved, and none."""
 
-_REGIONS = np.array([region_of(name) for name in MODELED])
-"""Part of the spine of each level."""
+_BEARS_RIBS = np.isin(MODELED, THORACIC)
+"""Whether each level bears ribs."""
 
-_LOG_MISSED = np.log([MISSED_SHARES[REGION_NAMES[part]] for part in _REGIONS])
+_LOG_MISSED = np.log([share for part, share in MISSED_SHARES.items() for name in part if name in MODELED])
 """How often the body of each level is missed."""
 
 
@@ -174,8 +182,8 @@ def level_posterior(cues: ColumnCues, model: LevelModel) -> LevelPosterior | Non
     weight = namings.log_prior + np.logaddexp(geometry, geometry.max() + np.log(ODD_SHARE))
     weight += _log_called(cues, namings) + _log_cord(cues.cord_end, namings)
     weight += _log_field(cues.middle, namings) + _log_room(cues, namings)
-    if cues.regions is not None:
-        weight += model.region_weight * _log_regions(cues.regions, namings)
+    if cues.ribs is not None:
+        weight += _log_ribs(model.rib_weight * cues.ribs, namings)
     share = np.exp(weight - logsumexp(weight))
     probabilities = np.zeros((len(cues.values), len(MODELED)))
     for body, row in enumerate(probabilities):
@@ -320,10 +328,15 @@ def _log_called(cues: ColumnCues, namings: _Namings) -> Array:
     )
 
 
-def _log_regions(log_odds: Array, namings: _Namings) -> Array:
-    """How well what lies around the bodies fits."""
-    region = _REGIONS[namings.distinct[:, :, 1]]
-    fits: Array = log_odds[np.arange(len(log_odds)), region].sum(axis=1)
+def _log_ribs(log_odds: Array, namings: _Namings) -> Array:
+    """How well it fits which bodies seem to bear ribs.
+
+    Where ribs are seen on some bodies, their absence on others counts. Where none are seen at all, the images may not
+    show them, and every naming explains that about as well.
+    """
+    bounded = np.clip(log_odds, -RIB_LIMIT, RIB_LIMIT)
+    seen = (bounded * _BEARS_RIBS[namings.distinct[:, :, 1]]).sum(axis=1)
+    fits: Array = np.logaddexp(np.log(1 - BLIND_SHARE) + seen, np.log(BLIND_SHARE))
     return fits[namings.which]
 
 

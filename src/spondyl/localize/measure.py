@@ -12,7 +12,7 @@ from spondyl.core import Structure
 from spondyl.localize.instances import BodyShape, ChainLimits, order_chain, settle_shapes, split_bodies
 from spondyl.localize.level_cues import CUES, ColumnCues, measure_column
 from spondyl.localize.mend import mend_chain
-from spondyl.localize.regions import Places, places_of, region_log_odds
+from spondyl.localize.ribs import Places, places_of, rib_log_odds
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from spondyl.core import Image
     from spondyl.localize.outlines import Outlines
-    from spondyl.localize.regions import RegionModel
+    from spondyl.localize.ribs import RibModel
 
 BONE = (Structure.BODY, Structure.CORTEX, Structure.S1)
 """Structures in which bodies are told apart; which of them is the first sacral one is decided with the levels."""
@@ -86,7 +86,7 @@ def column_cues(outlines: Outlines, bodies: NDArray[np.uint16]) -> tuple[ColumnC
     return cues, places_of(centers * spacing, lps, np.exp(cues.values[:, CUES.index("depth")]))
 
 
-def with_regions(cues: ColumnCues, places: Places, images: Iterable[Image], model: RegionModel | None) -> ColumnCues:
+def with_ribs(cues: ColumnCues, places: Places, images: Iterable[Image], model: RibModel | None) -> ColumnCues:
     """Add what the images show around the bodies.
 
     Parameters
@@ -97,12 +97,12 @@ def with_regions(cues: ColumnCues, places: Places, images: Iterable[Image], mode
         From the same.
     images : iterable of Image
         At least one.
-    model : RegionModel or None
-        What tells parts of the spine; None looks at nothing.
+    model : RibModel or None
+        What tells ribs; None looks at nothing.
 
     Returns
     -------
     ColumnCues
-        With `ColumnCues.regions`.
+        With `ColumnCues.ribs`.
     """
-    return cues if model is None else replace(cues, regions=region_log_odds(images, places, model))
+    return cues if model is None else replace(cues, ribs=rib_log_odds(images, places, model))

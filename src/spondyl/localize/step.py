@@ -33,7 +33,7 @@ from spondyl.localize.fuse import fuse
 from spondyl.localize.instances import BodyShape
 from spondyl.localize.level_model import shipped_level_model
 from spondyl.localize.levels import LevelGuess, name_levels
-from spondyl.localize.measure import column_cues, number_bodies, with_regions
+from spondyl.localize.measure import column_cues, number_bodies, with_ribs
 from spondyl.localize.outlines import Outlines, on_whole_grid, outline
 from spondyl.models import segment
 from spondyl.models.adopted import is_adopted, ways_of
@@ -149,8 +149,8 @@ def localize(case: Case, settings: LocalizeSettings, *, network: Network) -> Cas
         methods=(
             f"Vertebrae, discs, canal, cord and sacrum were outlined on {', '.join(s.value for s in used)} by "
             f"{network.card.described}; bodies were told apart by erosion and named by weighing all "
-            "consistent namings of the column by sizes, tilt, discs, canal, cord, sacrum and what the images show "
-            "beside the bodies, ribs above all."
+            "consistent namings of the column by sizes, tilt, discs, canal, cord, sacrum and the ribs that the images "
+            "show beside the bodies."
         ),
     )
     case = case.with_(reference=reference, history=(*case.history, record))
@@ -215,7 +215,7 @@ def _column(outlines: Outlines, images: list[Image], settings: LocalizeSettings)
     if int(bodies.max()) < settings.min_bodies:
         return None
     model = shipped_level_model()
-    cues = with_regions(*column_cues(outlines, bodies), images, model.regions)
+    cues = with_ribs(*column_cues(outlines, bodies), images, model.ribs)
     names, guesses = name_levels(cues, model)
     n = names.index("S1") + 1 if "S1" in names else len(names)
     if n - ("S1" in names) < settings.min_bodies:

@@ -37,7 +37,8 @@ def _parser() -> argparse.ArgumentParser:
     names = parts.add_parser("levels", help="learn what each level looks like")
     names.add_argument("folder", type=Path, help="where measurements are kept")
     names.add_argument("--out", type=Path, required=True, help="JSON file to write")
-    names.add_argument("--count", type=int, default=500)
+    names.add_argument("--count", type=int, default=580, help="patients whose levels are learnt")
+    names.add_argument("--rib-count", type=int, default=400, help="patients whose ribs are learnt")
     classes = parts.add_parser("classifiers", help="train, calibrate and write the networks that tell classes")
     classes.add_argument("patients", type=Path, help="folder of synthetic patients; missing ones are made")
     classes.add_argument("--runs", type=Path, required=True, help="folder of the training runs, which go on")
@@ -125,7 +126,7 @@ def _fit(arguments: argparse.Namespace) -> None:
     if arguments.part == "levels":
         from spondyl.training.levels import train_levels
 
-        train_levels(arguments.folder, arguments.out, count=arguments.count)
+        train_levels(arguments.folder, arguments.out, count=arguments.count, rib_count=arguments.rib_count)
     elif arguments.part == "classifiers":
         from spondyl.training.classifier_export import make_classifiers
 

@@ -18,7 +18,7 @@ from spondyl.localize.instances import BodyShape
 from spondyl.localize.level_cues import ColumnCues
 from spondyl.localize.measure import column_cues, number_bodies
 from spondyl.localize.outlines import outline
-from spondyl.localize.regions import boxes
+from spondyl.localize.ribs import boxes
 from spondyl.localize.step import LocalizeSettings, sequences_of
 from spondyl.models import OpenVinoNetwork, parse_card, segment
 from spondyl.phantom import simulate_patient
@@ -37,9 +37,9 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
-FIRST_SEED, FIRST_VARIANT_SEED = 510_000, 520_000
-"""Seeds of these patients start here, and of those with an unusual number of vertebrae, apart from those the networks
-learn from."""
+FIRST_SEED, FIRST_VARIANT_SEED, FIRST_RIB_SEED = 510_000, 520_000, 530_000
+"""Seeds of these patients start here, of those with an unusual number of vertebrae, and of those with dealt ribs, apart
+from those the networks learn from."""
 
 VARIANT_SHARE = 0.2
 """Share of patients with an unusual number of vertebrae: more than in life, so that a T13 and an L6 are learnt."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy.optimize import minimize
@@ -14,8 +14,14 @@ from spondyl.core import SettingsError
 from spondyl.localize.level_cues import CUES
 from spondyl.localize.level_model import MODEL_VERSION, MODELED, LevelModel
 from spondyl.localize.levels import level_posterior
-from spondyl.localize.regions import BOX_SHAPE, LIMIT, REGION_NAMES, RegionModel, region_of
-from spondyl.training.level_studies import FIRST_SEED, FIRST_VARIANT_SEED, make_examples, packaged_network
+from spondyl.localize.ribs import sum_of_sides
+from spondyl.training.level_studies import (
+    FIRST_RIB_SEED,
+    FIRST_SEED,
+    FIRST_VARIANT_SEED,
+    make_examples,
+    packaged_network,
+)
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -23,6 +29,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from spondyl.localize.level_cues import ColumnCues
+    from spondyl.localize.ribs import RibModel
     from spondyl.training.level_studies import LevelExample
 
 _log = logging.getLogger(__name__)
@@ -39,14 +46,11 @@ NEIGHBOR_WEIGHT = 6.0
 N_FACTORS = 6
 """Numbers per patient that move all levels together. Chosen by us: more did not change the likelihood held out."""
 
-DISGUISES = 3
-"""Copies of each box with another contrast, place and reach. Chosen by us."""
-
-HIDDEN, DECAY = 64, 1.0
-"""Width of the network that tells parts of the spine, and its weight decay. Chosen by us on held-out patients."""
-
 START, BOUNDS, SURPRISE_FLOOR = (2.0, 0.8), ((0.0, 2.5), (-2.5, 1.5)), 1e-4
 """First temperature and weight that are tried, bounds of their logarithms, and the least probability that counts."""
+
+FIRST_STEP = -0.5
+"""First step of either logarithm. Chosen by us."""
 
 BLIND = {
     "depth": (0.06, 0.04),
@@ -140,61 +144,12 @@ def _level_above(n_columns: int) -> NDArray[np.intp]:
     return np.where(columns < len(CUES), columns, columns - len(CUES))
 
 
-def fit_regions(examples: list[LevelExample], *, seed: int = 0) -> RegionModel:
-    """Train the network that tells parts of the spine.
+def seen_by(model: RibModel, example: LevelExample) -> ColumnCues:
+    """Give a study's measurements with the ribs that a network sees beside its bodies.
 
     Parameters
     ----------
-    examples : list of LevelExample
-        Studies.
-    seed : int, optional
-        Of its first weights.
-
-    Returns
-    -------
-    RegionModel
-        Trained on both sides of every body in every image.
-    """
-    from sklearn.neural_network import MLPClassifier
-
-    inputs, parts = [], []
-    for example in examples:
-        for body, name in enumerate(example.levels):
-            if name:
-                inputs.append(example.boxes[:, body].reshape(-1, np.prod(BOX_SHAPE)))
-                parts += [region_of(name)] * len(inputs[-1])
-    network = MLPClassifier(
-        (HIDDEN,), alpha=DECAY, max_iter=80, early_stopping=True, n_iter_no_change=6, random_state=seed
-    )
-    rng = np.random.default_rng(seed)
-    views = [np.concatenate(inputs), *(_disguised(np.concatenate(inputs), rng) for _ in range(DISGUISES))]
-    network.fit(np.concatenate(views), np.tile(parts, 1 + DISGUISES))
-    prior = np.bincount(parts, minlength=len(REGION_NAMES)) / len(parts)
-    return RegionModel(tuple(network.coefs_), tuple(network.intercepts_), prior)
-
-
-def _disguised(flat: NDArray[np.float32], rng: np.random.Generator) -> NDArray[np.float32]:
-    """Change contrast, place and reach of boxes, and add noise, so that bones are told and not a sequence."""
-    box: NDArray[Any] = flat.reshape(-1, *BOX_SHAPE).copy()
-    each = (len(box), 1, 1, 1)
-    box = np.sign(box) * np.abs(box) ** rng.uniform(0.6, 1.6, each)
-    box *= rng.choice([1.0, -1.0], each, p=[0.75, 0.25]) * rng.uniform(0.7, 1.4, each)
-    box += rng.normal(0, 0.3, each) + rng.normal(0, 1, box.shape) * rng.uniform(0, 0.4, each)
-    for axis in (2, 3):
-        moved = rng.random(len(box)) < 0.4
-        box[moved] = np.roll(box[moved], int(rng.choice([-1, 1])), axis=axis)
-    # Fewer or narrower slices than the phantom's.
-    reach = rng.integers(3, BOX_SHAPE[0] + 1, len(box))
-    box[np.arange(BOX_SHAPE[0])[None] >= reach[:, None]] = 0.0
-    return box.reshape(len(flat), -1).astype(np.float32)
-
-
-def seen_by(model: RegionModel, example: LevelExample) -> ColumnCues:
-    """Give a study's measurements with what a network sees around its bodies.
-
-    Parameters
-    ----------
-    model : RegionModel
+    model : RibModel
         The network.
     example : LevelExample
         The study.
@@ -204,7 +159,7 @@ def seen_by(model: RegionModel, example: LevelExample) -> ColumnCues:
     ColumnCues
         As `spondyl.localize` makes them.
     """
-    return replace(example.cues, regions=np.clip(model.log_odds(example.boxes).mean(axis=(0, 2)), -LIMIT, LIMIT))
+    return replace(example.cues, ribs=sum_of_sides(model.log_odds(example.boxes)))
 
 
 def calibrate(model: LevelModel, examples: list[LevelExample]) -> LevelModel:
@@ -213,7 +168,7 @@ def calibrate(model: LevelModel, examples: list[LevelExample]) -> LevelModel:
     Parameters
     ----------
     model : LevelModel
-        From `fit_model`, with its regions.
+        From `fit_model`, with its ribs.
     examples : list of LevelExample
         Patients that were not fitted.
 
@@ -223,14 +178,14 @@ def calibrate(model: LevelModel, examples: list[LevelExample]) -> LevelModel:
         With both.
     """
     studies = [
-        (e.levels, e.cues if model.regions is None else seen_by(model.regions, e))
+        (e.levels, e.cues if model.ribs is None else seen_by(model.ribs, e))
         for e in examples
         if any(name in MODELED for name in e.levels)
     ]
 
     def surprise(logs: NDArray[np.float64]) -> float:
         temperature, weight = np.exp(logs)
-        tempered = replace(model, temperature=float(temperature), region_weight=float(weight))
+        tempered = replace(model, temperature=float(temperature), rib_weight=float(weight))
         total = 0.0
         for levels, cues in studies:
             posterior = level_posterior(cues, tempered)
@@ -240,14 +195,16 @@ def calibrate(model: LevelModel, examples: list[LevelExample]) -> LevelModel:
                 total -= float(np.log(np.maximum(true, SURPRISE_FLOOR)).mean())
         return total / len(studies)
 
-    options = {"xatol": 0.05, "fatol": 1e-3, "maxfev": 40}
+    # The first steps are wide, since a simplex that starts small ends where it starts.
+    simplex = np.log(START) + np.array([[0.0, 0.0], [FIRST_STEP, 0.0], [0.0, FIRST_STEP]])
+    options = {"xatol": 0.05, "fatol": 1e-3, "maxfev": 40, "initial_simplex": simplex}
     found = minimize(surprise, np.log(START), method="Nelder-Mead", bounds=BOUNDS, options=options)
     temperature, weight = (float(x) for x in np.exp(found.x))
-    _log.info("temperature %.2f, region weight %.2f, surprise %.3f nats a body", temperature, weight, found.fun)
-    return replace(model, temperature=temperature, region_weight=weight)
+    _log.info("temperature %.2f, rib weight %.2f, surprise %.3f nats a body", temperature, weight, found.fun)
+    return replace(model, temperature=temperature, rib_weight=weight)
 
 
-def train_levels(folder: Path, out: Path, *, count: int = 400) -> LevelModel:
+def train_levels(folder: Path, out: Path, *, count: int = 580, rib_count: int = 400) -> LevelModel:
     """Measure synthetic studies, fit, calibrate and write the model.
 
     Parameters
@@ -257,50 +214,57 @@ def train_levels(folder: Path, out: Path, *, count: int = 400) -> LevelModel:
     out : Path
         JSON file to write.
     count : int, optional
-        Patients.
+        Patients whose levels are learnt.
+    rib_count : int, optional
+        Patients whose ribs are learnt.
 
     Returns
     -------
     LevelModel
         What was written.
     """
+    from spondyl.training.ribs import fit_ribs, make_rib_examples  # torch is slow to import
+
     network = packaged_network()
-    examples = make_examples(folder, count, network)
+    examples = make_examples(folder / "levels", count, network)
+    ribs = fit_ribs(make_rib_examples(folder / "ribs", rib_count))
     kept = [e for i, e in enumerate(examples) if i % HELD_OUT]
-    model = calibrate(replace(fit_model(kept), regions=fit_regions(kept)), examples[::HELD_OUT])
-    write_model(model, out, count=count, network=network.sha256)
+    model = calibrate(replace(fit_model(kept), ribs=ribs), examples[::HELD_OUT])
+    write_model(model, out, patients={"levels": count, "ribs": rib_count}, network=network.sha256)
     return model
 
 
-def write_model(model: LevelModel, out: Path, *, count: int, network: str) -> None:
+def write_model(model: LevelModel, out: Path, *, patients: dict[str, int], network: str) -> None:
     """Write the model with its card.
 
     Parameters
     ----------
     model : LevelModel
-        To write, with its regions.
+        To write, with its ribs.
     out : Path
         JSON file.
-    count : int
-        Patients it was learnt from.
+    patients : dict of str to int
+        How many its ``levels`` and its ``ribs`` were learnt from.
     network : str
         SHA-256 of the network that outlined them.
 
     Raises
     ------
     SettingsError
-        If the model has no regions.
+        If the model has no ribs.
     """
-    if model.regions is None:
-        msg = "a model of levels with a network for parts of the spine is wanted, got none; train it with fit_regions"
+    if model.ribs is None:
+        msg = "a model of levels with a network that tells ribs is wanted, got none; train it with fit_ribs"
         raise SettingsError(msg)
     table = {
         "model_version": MODEL_VERSION,
         "card": {
-            "task": "Tells vertebral levels apart by measurements of their outlines and the image around them",
+            "task": "Tells vertebral levels apart by measurements of their outlines and the ribs beside them",
             "data": "images of synthetic patients of spondyl.phantom alone; no real image was seen",
-            "seeds": {"usual": FIRST_SEED, "variants": FIRST_VARIANT_SEED, "patients": count},
+            "seeds": {"usual": FIRST_SEED, "variants": FIRST_VARIANT_SEED, "ribs": FIRST_RIB_SEED},
+            "patients": patients,
             "outlined_by": network,
+            "ribs": "learnt from patients in whom any vertebra may bear ribs, so that nothing but ribs tells",
             "calibrated": f"every {HELD_OUT}th patient was kept out of the fit; temperature and weight stem from them",
             "limits": "Research use only. How it fares on patients must be measured.",
         },
@@ -310,11 +274,11 @@ def write_model(model: LevelModel, out: Path, *, count: int, network: str) -> No
         "mean": np.round(model.mean, 4).tolist(),
         "noise": np.round(model.noise, 6).tolist(),
         "loadings": np.round(model.loadings, 4).tolist(),
-        "region_weight": round(model.region_weight, 3),
-        "regions": {
-            "prior": dict(zip(REGION_NAMES, np.round(model.regions.prior, 4).tolist(), strict=True)),
-            "weights": [np.round(w, 4).tolist() for w in model.regions.weights],
-            "biases": [np.round(b, 4).tolist() for b in model.regions.biases],
+        "rib_weight": round(model.rib_weight, 3),
+        "ribs": {
+            "filters": [np.round(w, 4).tolist() for w in model.ribs.filters],
+            "weights": [np.round(w, 4).tolist() for w in model.ribs.weights],
+            "biases": [np.round(b, 4).tolist() for b in model.ribs.biases],
         },
     }
     partial = out.with_suffix(".part")
