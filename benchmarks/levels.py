@@ -2,7 +2,8 @@
 
 Images of a part of the spine are taken on scanners that training never saw, outlined by the network and named; stations
 of whole spines are joined first. Numeric variants (4 or 6 lumbar, 11 or 13 rib-bearing vertebrae) come as often as the
-phantom draws them and are counted apart; ``--variants`` takes patients with such a variant alone. Synthetic patients
+phantom draws them and are counted apart; ``--variants`` takes patients with such a variant alone. Those whose number
+the field of view shows are counted apart again (`number_in_view`): no reader can tell the others. Synthetic patients
 only: nothing here says how the program fares in a clinic.
 
     python benchmarks/levels.py [--count 20] [--regions lumbar thoracic ...] [--first 2000000] [--variants]
@@ -27,7 +28,7 @@ from spondyl.localize.level_model import shipped_level_model
 from spondyl.phantom import simulate_patient
 from spondyl.phantom.cohort import UNSEEN_SCANNERS
 from spondyl.phantom.patient import PatientSettings
-from spondyl.training.level_studies import is_variant
+from spondyl.training.level_studies import is_variant, levels_of
 
 if TYPE_CHECKING:
     from spondyl.models import Network
@@ -48,11 +49,22 @@ class Outcome(NamedTuple):
     """What was said of one patient."""
 
     variant: bool
+    in_view: bool
     right: bool
     flagged: bool
     silent: bool
     bodies: int
     bodies_right: int
+
+
+def number_in_view(seed: int, true: list[str]) -> bool:
+    """Whether the bodies found show which number is unusual: the last ribs and all below them, or all rib bearers."""
+    levels, seen = levels_of(seed), set(true)
+    n_thoracic, n_lumbar = (sum(name[0] == part for name in levels) for part in "TL")
+    wanted = {f"T{n_thoracic}"} if is_variant(seed) else set()
+    wanted |= {"L1", f"L{n_lumbar}"} if n_lumbar != 5 else set()
+    wanted |= {"T1"} if n_thoracic != 12 else set()
+    return wanted <= seen
 
 
 def outcome(seed: int, said: list[tuple[str | None, bool]], true: list[str]) -> Outcome:
@@ -62,7 +74,8 @@ def outcome(seed: int, said: list[tuple[str | None, bool]], true: list[str]) -> 
     wrong = any(
         name is not None and name != level and not doubt for (name, doubt), level in zip(said, true, strict=True)
     )
-    return Outcome(is_variant(seed), all(hits) and bool(hits), flagged, wrong, len(hits), sum(hits))
+    known = number_in_view(seed, true)
+    return Outcome(is_variant(seed), known, all(hits) and bool(hits), flagged, wrong, len(hits), sum(hits))
 
 
 def from_images(seed: int, region: str, network: Network) -> Outcome:
@@ -81,7 +94,9 @@ def from_images(seed: int, region: str, network: Network) -> Outcome:
     try:
         case = localize(harmonize(case, HarmonizeSettings()), LocalizeSettings(), network=network)
     except NoSpineError:
-        return Outcome(is_variant(seed), right=False, flagged=True, silent=False, bodies=0, bodies_right=0)
+        return Outcome(
+            is_variant(seed), in_view=False, right=False, flagged=True, silent=False, bodies=0, bodies_right=0
+        )
     said, true = [], []
     for v in case.vertebrae:
         distance = {level: float(np.linalg.norm(c - v.centroid_lps_mm)) for level, c in truth.items()}
@@ -119,6 +134,8 @@ def main() -> None:
         for seed in islice(seeds, arguments.count):
             one = from_images(seed, region, network)
             groups["variant" if one.variant else "usual"].append(one)
+            if one.variant and one.in_view:
+                groups["variant, number in view"].append(one)
             groups["all"].append(one)
         for kind, outcomes in groups.items():
             print(row(region, kind, outcomes), flush=True)

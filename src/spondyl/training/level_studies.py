@@ -92,9 +92,25 @@ def is_variant(seed: int) -> bool:
     bool
         True for 4 or 6 lumbar, or 11 or 13 rib-bearing vertebrae.
     """
-    # The number of vertebrae is drawn first, so that it is the same for every person.
-    levels = {s.level for s in sample_spine(np.random.default_rng([seed, 1]), person=Person(50.0, female=True))}
+    levels = levels_of(seed)
     return not levels.isdisjoint(("L6", "T13")) or not levels.issuperset(("L5", "T12"))
+
+
+def levels_of(seed: int) -> frozenset[str]:
+    """Give the levels that the whole spine of a synthetic patient has.
+
+    Parameters
+    ----------
+    seed : int
+        The patient.
+
+    Returns
+    -------
+    frozenset of str
+        From C1 to S5.
+    """
+    # The number of vertebrae is drawn first, so that it is the same for every person.
+    return frozenset(s.level for s in sample_spine(np.random.default_rng([seed, 1]), person=Person(50.0, female=True)))
 
 
 def seeds_of(count: int) -> Iterator[int]:
