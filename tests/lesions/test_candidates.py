@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from spondyl.core import Structure
+from spondyl.lesions import candidates
 from spondyl.lesions.candidates import EVEN_ODDS, PARASPINAL_MM, Thresholds, by_vertebra, find_candidates, search_region
 from spondyl.lesions.conspicuity import Conspicuity
 
@@ -21,8 +22,8 @@ def _with(*parts):
     return lesion
 
 
-def _find(lesion, *, extent=0.3, sure=0.6, least=0.0, region=ALL, seen=None):
-    thresholds = Thresholds(extent, sure, 3.0, 5.0, least)
+def _find(lesion, *, extent=0.3, sure=0.6, alone=0.98, least=0.0, region=ALL, seen=None):
+    thresholds = Thresholds(extent, sure, alone, 3.0, 5.0, least)
     return find_candidates(lesion, 0 * lesion, region, SPACING_MM, thresholds, seen=seen)
 
 
@@ -95,8 +96,12 @@ def test_a_candidate_in_a_body_keeps_what_stands_out():
     assert found.malignant == pytest.approx(0.95)
 
 
-def test_a_candidate_in_a_body_that_does_not_stand_out_is_left_to_a_second_reader():
-    assert _find(_with((WIDE, 0.95)), seen=_seen((BRIGHT, 2.9))) == []
+def test_a_candidate_in_a_body_that_does_not_stand_out_counts_as_long_as_it_is_small(monkeypatch):
+    seen = _seen((BRIGHT, 2.9))
+    (found,) = _find(_with((WIDE, 0.95)), seen=seen)
+    assert found.where.sum() == 4 * 16 * 16
+    monkeypatch.setattr(candidates, "WHOLE_MM3", found.where.sum() * np.prod(SPACING_MM))
+    assert _find(_with((WIDE, 0.95)), seen=seen) == [], "left to a second reader"
 
 
 def test_in_bodies_the_network_is_believed_on_several_series_only_and_where_it_is_sure():
@@ -105,7 +110,14 @@ def test_in_bodies_the_network_is_believed_on_several_series_only_and_where_it_i
 
     assert n(0.96, seen=_seen((BRIGHT, 4.0), series=2)) == 1
     assert n(0.94, seen=_seen((BRIGHT, 4.0), series=2)) == 0
-    assert n(0.96, seen=_seen((BRIGHT, 4.0), series=1)) == 0
+    assert n(0.99, seen=_seen((BRIGHT, 4.0), series=1)) == 0
+
+
+def test_outside_bodies_a_single_series_must_make_the_network_surer():
+    def n(series):
+        return len(_find(_with((WIDE, 0.9)), seen=_seen(series=series, body=np.zeros(SHAPE, bool))))
+
+    assert (n(1), n(2)) == (0, 1)
 
 
 def test_outside_bodies_the_network_must_be_sure():

@@ -9,7 +9,7 @@ import pytest
 
 from fakes import GrayLesionNetwork
 from spondyl.core import Case, Grid, Image, LabelMap, Sequence, SettingsError, Structure, Vertebra
-from spondyl.lesions import LesionSettings, find_lesions
+from spondyl.lesions import LesionSettings, candidates, find_lesions
 
 GRID = Grid((16, 120, 60), np.array([[4.0, 0, 0, -30], [0, 0, 1.5, -40], [0, -1.5, 0, 90], [0, 0, 0, 1]]))
 BODIES_MM = {1: (0.0, 0.0, 55.0), 2: (0.0, 0.0, 15.0), 3: (0.0, 0.0, -25.0)}
@@ -123,7 +123,8 @@ def _shown(center, radius, *, signal):
     return case.with_(images={k: Image(a, GRID, k) for k, a in arrays.items()})
 
 
-def test_by_default_a_candidate_in_a_body_must_stand_out_in_the_image():
+def test_by_default_a_large_candidate_in_a_body_must_stand_out_in_the_image(monkeypatch):
+    monkeypatch.setattr(candidates, "WHOLE_MM3", 1000.0)
     spots, settings = {(BIG, 9): (0.93, 0.0)}, LesionSettings(views=1)
     assert len(_found(spots, settings=settings, case=_shown(BIG, 7, signal=0.5)).lesions) == 1
     assert len(_found(spots, settings=settings, case=_shown(BIG, 7, signal=1.0)).lesions) == 0

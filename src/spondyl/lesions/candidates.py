@@ -81,6 +81,8 @@ class Thresholds(NamedTuple):
         Probability of any lesion from which a voxel belongs to a candidate.
     sure : float
         Probability that it must reach somewhere.
+    sure_alone : float
+        The same where one series is all there is.
     contrast_sd : float
         Contrast to normal marrow, in standard deviations of that, from which a candidate in a body ends where its
         contrast does; 0 leaves everything to the network.
@@ -92,6 +94,7 @@ class Thresholds(NamedTuple):
 
     extent: float
     sure: float
+    sure_alone: float
     contrast_sd: float
     spot_sd: float
     min_volume_mm3: float
@@ -99,6 +102,11 @@ class Thresholds(NamedTuple):
 
 CORE = 0.9
 """Probability of any lesion of what tells how far a candidate stands out, and of which class it is. Chosen by us."""
+
+WHOLE_MM3 = 8000.0
+"""From this volume on what the network draws in bodies must stand out from marrow: about half a lumbar body. Disease of
+whole vertebrae is what it sees most often where there is none, and has a second reader. Chosen by us, on synthetic
+validation patients and on real series without known disease."""
 
 EVEN_ODDS = 0.5
 """Least probability of any lesion told of what stands out far by itself: the network passes over it, the picture does
@@ -165,8 +173,9 @@ def find_candidates(
     Notes
     -----
     On one series alone the network takes uneven marrow for disease, so that in bodies only spots count; on several it
-    is believed where its candidates stand out, and they end where their contrast does. Disease that leaves no normal
-    marrow to stand out from needs a second reader; see `spondyl.lesions.verdicts`.
+    is believed. Its candidates there end where their contrast does, if they stand out; those that do not are left as
+    they are as long as they are small, and from `WHOLE_MM3` on are left to a second reader, as disease is that leaves
+    no normal marrow to stand out from; see `spondyl.lesions.verdicts`.
 
     References
     ----------
@@ -180,9 +189,9 @@ def find_candidates(
             continue
         where = labels[box] == label
         if not _too_small(where, voxel_mm3, thresholds):
-            places += [
-                (box, _filled(part, spacing_mm)) for part in _believed(box, where, lesion[box], thresholds, seen)
-            ]
+            small = where.sum() * voxel_mm3 < WHOLE_MM3
+            parts = _believed(box, where, lesion[box], thresholds, seen, small=small)
+            places += [(box, _filled(part, spacing_mm)) for part in parts]
     found = [
         _candidate(box, part, malignant, benign, core=CORE)
         for box, part in places
@@ -267,15 +276,20 @@ def _believed(
     lesion: NDArray[np.float32],
     thresholds: Thresholds,
     seen: Conspicuity | None,
+    *,
+    small: bool,
 ) -> list[NDArray[np.bool_]]:
     """What remains of connected voxels of raised probability."""
-    if not (where & (lesion > thresholds.sure)).any():
+    alone = seen is not None and len(seen.contrast_sd) == 1
+    if not (where & (lesion > (thresholds.sure_alone if alone else thresholds.sure))).any():
         return []
     if seen is None or not thresholds.contrast_sd or not seen.mostly_body(box, where):
         return [where]
-    if len(seen.contrast_sd) == 1:
+    if alone:
         return []
-    return standing_out(box, where, where & (lesion > CORE), seen, least_sd=thresholds.contrast_sd)
+    core = where & (lesion > min(CORE, thresholds.sure))
+    parts = standing_out(box, where, core, seen, least_sd=thresholds.contrast_sd)
+    return [where] if small and not parts else parts
 
 
 def _filled(where: NDArray[np.bool_], spacing_mm: tuple[float, float, float]) -> NDArray[np.bool_]:

@@ -61,10 +61,13 @@ class LesionSettings:
     threshold : float
         Probability of any lesion from which a voxel belongs to a candidate.
     sure : float
-        Probability that a candidate must reach somewhere; in vertebral bodies on several series only.
+        Probability that a candidate must reach somewhere.
+    sure_alone : float
+        The same where the study has a single series; in vertebral bodies the network is not believed then.
     contrast_sd : float
-        Standard deviations of normal marrow from which a candidate in a body ends where its contrast does; see
-        `spondyl.lesions.conspicuity`. With 0 the network alone decides everywhere.
+        Standard deviations of normal marrow from which a candidate in a body ends where its contrast does, and that one
+        of half a body or more must reach; see `spondyl.lesions.conspicuity`. With 0 the network alone decides
+        everywhere.
     spot_sd : float
         Contrast to the surroundings of a spot in a body, in standard deviations of what marrow has anyway, that makes
         a candidate where the network is undecided; see `spondyl.lesions.spots`. With 0 spots are not looked for.
@@ -81,20 +84,21 @@ class LesionSettings:
     """
 
     views: int = 2
-    threshold: float = 0.4
-    sure: float = 0.985
-    contrast_sd: float = 4.0
+    threshold: float = 0.3
+    sure: float = 0.8
+    sure_alone: float = 0.985
+    contrast_sd: float = 3.0
     spot_sd: float = 6.5
     min_volume_mm3: float = 100.0
     epidural: bool = True
 
     def __post_init__(self) -> None:
-        levels = (self.threshold, self.sure)
+        levels = (self.threshold, self.sure, self.sure_alone)
         least = (self.contrast_sd, self.spot_sd, self.min_volume_mm3)
         if self.views not in (1, 2) or not all(0 < p < 1 for p in levels) or min(least) < 0:
             msg = (
-                "lesions wants views 1 or 2, threshold and sure between 0 and 1, and contrast_sd, spot_sd and "
-                "min_volume_mm3 of 0 or more"
+                "lesions wants views 1 or 2, threshold, sure and sure_alone between 0 and 1, and contrast_sd, spot_sd "
+                "and min_volume_mm3 of 0 or more"
             )
             raise SettingsError(msg)
 
@@ -102,7 +106,7 @@ class LesionSettings:
     def thresholds(self) -> Thresholds:
         """What makes a candidate."""
         spot_sd, threshold = self.spot_sd or float("inf"), min(self.threshold, self.sure)
-        return Thresholds(threshold, self.sure, self.contrast_sd, spot_sd, self.min_volume_mm3)
+        return Thresholds(threshold, self.sure, self.sure_alone, self.contrast_sd, spot_sd, self.min_volume_mm3)
 
 
 def find_lesions(case: Case, settings: LesionSettings, *, network: Network) -> Case:
@@ -207,10 +211,10 @@ def _with_candidates(
         methods=(
             "Lesion candidates were outlined on all suitable series together by "
             f"{network.card.described}; connected voxels above one threshold count where a higher one is reached, "
-            "those in vertebral bodies on several series only and as far as they stand out from the patient's own "
-            "marrow; spots in bodies count that differ from their surroundings more than the patient's marrow does, "
-            "the more easily the more the network believes them; class probabilities are means over what it is surest "
-            "of."
+            "those in vertebral bodies on several series only, as far as they stand out from the patient's own marrow "
+            "or are smaller than half a body; spots in bodies count that differ from their surroundings more than the "
+            "patient's marrow does, the more easily the more the network believes them; class probabilities are means "
+            "over what it is surest of."
             + (
                 " Candidates of bone that are more likely malignant than not reach into the canal where T2 shows "
                 "tissue in place of fluid and fat; a mass there is a candidate by itself."
