@@ -19,7 +19,7 @@ MISSING = [
 ]  # fmt: skip
 """What an installation has and a bare node has not."""
 
-WHOLE = ("__main__", "levels", "level_studies", "biology")
+WHOLE = ("__main__", "levels", "level_studies", "ribs", "biology")
 """Parts that run, measure the outlines of localize, or give tables of omics, and so need the whole installation."""
 
 PROGRAM = """
