@@ -27,6 +27,7 @@ from spondyl.evaluation.detection import FALSE_POSITIVE, Study, sensitivity_by_s
 from spondyl.evaluation.proportions import proportion
 from spondyl.evaluation.roc import roc_areas
 from spondyl.phantom.cohort import cohort_seeds, sample_patient_settings
+from spondyl.phantom.kinds import LesionKind
 from spondyl.pipeline.run import run
 from spondyl.pipeline.settings import Settings
 from spondyl.pipeline.steps import STEPS
@@ -208,6 +209,10 @@ def finds(done: list[dict[str, Any]]) -> None:
     for kind in sorted({x["kind"] for x in lesions}):
         hits = [x["covered"] >= HIT_SHARE for x in lesions if x["kind"] == kind]
         print(f"  {kind}: found {sum(hits)} of {len(hits)}")
+    for name, diffuse in (("focal", False), ("diffuse", True)):
+        own = [x for x in big if x["malignant"] and (x["kind"] == LesionKind.DIFFUSE.name) is diffuse]
+        hits = [x["covered"] >= HIT_SHARE for x in own]
+        print(f"malignant and {name}, 1 mL and more: found {sum(hits)} of {len(hits)}")
 
 
 def classes(done: list[dict[str, Any]]) -> None:
@@ -224,7 +229,8 @@ def classes(done: list[dict[str, Any]]) -> None:
         truth, score = [v["malignant"] for v, _ in own], [v["p"] for v, _ in own]
         print(f"AUC malignant vertebrae against {name}: {area(truth, score, [s for _, s in own])}")
     truth, score = [v["malignant"] for v, _ in vertebrae], [v["p"] for v, _ in vertebrae]
-    print(f"calibration error of malignancy: {expected_calibration_error(truth, score):.3f}")
+    error, told, true = expected_calibration_error(truth, score), np.mean(score), np.mean(truth)
+    print(f"calibration error of malignancy: {error:.3f}; {told:.3f} told in the mean, {true:.3f} are malignant")
 
 
 def main() -> None:
