@@ -82,15 +82,21 @@ def main() -> None:
     parser.add_argument("--only", default="*", help="pattern of names")
     parser.add_argument("--step", type=int, default=4, help="take every n-th slice")
     arguments = parser.parse_args()
+    patients = read_images(arguments.folder, arguments.only, arguments.step)
+    studies = [images for images in patients.values() if len(images) > 1]
+    if not studies:
+        parser.error(
+            f"no patient with two sequences among {len(patients)} with {arguments.only}_image.nii.gz in "
+            f"{arguments.folder}; give a folder that holds one, named as --help tells"
+        )
     networks = load_networks(Settings(threads=1))
     print(f"spondyl {__version__}, {datetime.now(tz=UTC):%Y-%m-%d}, {', '.join(n.name for n in networks.values())}\n")
     print(
         "| series | malignant vertebrae | candidates | share of bodies seen as lesion |\n|---|---|---|---|", flush=True
     )
-    for images in read_images(arguments.folder, arguments.only, arguments.step).values():
-        if len(images) > 1:
-            for chosen in choices(images):
-                print(row_of(chosen, networks), flush=True)
+    for images in studies:
+        for chosen in choices(images):
+            print(row_of(chosen, networks), flush=True)
 
 
 if __name__ == "__main__":
