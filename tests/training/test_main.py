@@ -43,6 +43,12 @@ def test_anatomies_are_made_for_the_seeds_asked_for(called, monkeypatch):
     assert called["make_anatomies"] == ((Path("there"), range(5, 8)), {})
 
 
+def test_wrong_input_ends_in_words(monkeypatch, tmp_path, capsys):
+    with pytest.raises(SystemExit):
+        _run(monkeypatch, "lesions", str(tmp_path), "--out", str(tmp_path / "run"), "--workers", "0", "--steps", "1")
+    assert "no anatomies in" in capsys.readouterr().err
+
+
 def test_levels_are_learnt_from_as_many_as_asked_for(called, monkeypatch):
     _run(monkeypatch, "levels", "there", "--out", "levels.json", "--count", "9", "--rib-count", "4")
     assert called["train_levels"] == ((Path("there"), Path("levels.json")), {"count": 9, "rib_count": 4})

@@ -6,6 +6,8 @@ import argparse
 import logging
 from pathlib import Path
 
+from spondyl.core import SpondylError
+
 _RECIPE: tuple[tuple[str, type], ...] = (
     ("anatomies", int),
     ("patients", int),
@@ -77,9 +79,18 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def main() -> None:
-    """Read the command line and run."""
-    arguments = _parser().parse_args()
+    """Read the command line and run; what is wrong with the input ends it in words."""
+    parser = _parser()
+    arguments = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
+    try:
+        _run(arguments)
+    except SpondylError as error:
+        parser.error(str(error))
+
+
+def _run(arguments: argparse.Namespace) -> None:
+    """Run the part that was asked for."""
     if arguments.part in ("anatomies", "patients"):
         _make(arguments)
         return
