@@ -12,9 +12,9 @@ from spondyl.training.contrast import (
     LITTLE_FAT,
     MUCH_FAT,
     N_INSTANCES,
+    draw_residual_fat,
     physical_contrast,
     random_contrast,
-    residual_fat,
 )
 
 N_DRAWS = 400
@@ -77,6 +77,6 @@ def test_marrow_differs_from_level_to_level(physical):
 
 def test_fat_is_mostly_suppressed_and_now_and_then_hardly():
     rng = np.random.default_rng(2)
-    left = np.array([residual_fat(rng) for _ in range(2000)])
+    left = np.array([draw_residual_fat(rng) for _ in range(2000)])
     assert LITTLE_FAT[0] <= left.min() < left.max() <= MUCH_FAT[1]
     assert (left > MUCH_FAT[0]).mean() == pytest.approx(FAILED_SHARE, abs=0.03)

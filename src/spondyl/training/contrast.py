@@ -219,7 +219,7 @@ def t2_signal(rng: np.random.Generator, parameters: TissueParameters) -> TissueS
     return tissue_signal(parameters, spin, pulse=Pulse.SPIN_ECHO)
 
 
-def residual_fat(rng: np.random.Generator) -> float:
+def draw_residual_fat(rng: np.random.Generator) -> float:
     """Draw how much of fat's signal its suppression leaves.
 
     Parameters
@@ -259,7 +259,7 @@ def stir_signal(rng: np.random.Generator, parameters: TissueParameters) -> Tissu
         echo_train_length=int(u(8, 20)),
         fat_suppressed=True,
     )
-    return tissue_signal(parameters, stir, pulse=Pulse.INVERSION_RECOVERY, fat_residual=residual_fat(rng))
+    return tissue_signal(parameters, stir, pulse=Pulse.INVERSION_RECOVERY, fat_residual=draw_residual_fat(rng))
 
 
 def t2_fat_suppressed_signal(rng: np.random.Generator, parameters: TissueParameters) -> TissueSignal:
@@ -281,7 +281,7 @@ def t2_fat_suppressed_signal(rng: np.random.Generator, parameters: TissueParamet
     spin = Acquisition(
         echo_time_ms=u(55, 100), repetition_time_ms=u(2500, 5000), echo_train_length=int(u(10, 24)), fat_suppressed=True
     )
-    return tissue_signal(parameters, spin, pulse=Pulse.SPIN_ECHO, fat_residual=residual_fat(rng))
+    return tissue_signal(parameters, spin, pulse=Pulse.SPIN_ECHO, fat_residual=draw_residual_fat(rng))
 
 
 def t1_enhanced_signal(rng: np.random.Generator, parameters: TissueParameters) -> TissueSignal:
@@ -304,7 +304,7 @@ def t1_enhanced_signal(rng: np.random.Generator, parameters: TissueParameters) -
         echo_time_ms=u(7, 20), repetition_time_ms=u(450, 850), echo_train_length=3, fat_suppressed=bool(u() < 0.7)
     )
     enhanced = parameters.with_contrast(u(0.7, 1.3))
-    return tissue_signal(enhanced, spin, pulse=Pulse.SPIN_ECHO, fat_residual=residual_fat(rng))
+    return tissue_signal(enhanced, spin, pulse=Pulse.SPIN_ECHO, fat_residual=draw_residual_fat(rng))
 
 
 def dixon_signal(rng: np.random.Generator, parameters: TissueParameters) -> TissueSignal:
