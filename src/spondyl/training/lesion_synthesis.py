@@ -47,21 +47,21 @@ CALM_SHARE, CALM_UNREST = 0.4, (0.05, 0.35)
 
 FLATTENED_SHARE, FLATTENING, FLATTENING_SPREAD = 0.5, -0.25, 0.4
 """Share of series whose gray values are bent, and mean and spread of the logarithm of the exponent: scanners write
-magnitude images through curves of their own. In some real T2 series fluid is hardly half as bright again as marrow.
-Chosen by us."""
+magnitude images through curves of their own. Chosen by us, after looking at real lumbar volumes."""
 
 OFFSET_SHARE, LARGEST_OFFSET = 0.25, 0.8
 """Share of series with a constant on top, and the largest, relative to bright tissue. Chosen by us."""
 
 LEAST_CONTRAST_SD = 1.0
-"""A lesion is shown by a series in which its mean differs from that of normal bone by as many standard deviations of
-it. What no series shows cannot be learnt: to call it would teach to call what is not there. Chosen by us."""
+"""A lesion is shown by a series in which its mean differs from the median of normal marrow by as many standard
+deviations of that. What no series shows cannot be learnt: to call it would teach to call what is not there. Chosen by
+us."""
 
 QUARTILES_APART_SD = 1.349
 """Distance of the quartiles of normally distributed values, in standard deviations."""
 
 FEW_NORMAL_VOXELS = 200
-"""With fewer voxels of normal bone in a patch there is nothing to compare with, and lesions count as shown."""
+"""With fewer voxels of normal marrow in a patch there is nothing to compare with, and lesions count as shown."""
 
 DIFFUSION_BLUR = 0.9
 """Least blur of echo-planar images, in pixels of 1.25 mm: they are acquired at 1.7 to 2.6 mm."""

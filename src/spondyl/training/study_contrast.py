@@ -61,8 +61,7 @@ OTHER_TEXTURE = 0.2
 
 UNEVEN_MARROW, ODD_SHARE, ODD_MARROW = 2.0, 0.2, 2.0
 """How far normal marrow differs from vertebra to vertebra, at most and in standard deviations of its texture, the share
-of patients with one vertebra that is odd, and how odd. In real lumbar volumes without known disease the medians of
-bodies differ by up to a sixth. Chosen by us."""
+of patients with one vertebra that is odd, and how odd. Chosen by us, after looking at real lumbar volumes."""
 
 LESION_TEXTURE = 0.6
 """Spread of the logarithm of how uneven lesions are: that a patch is smoother than marrow must not tell it. Chosen by
