@@ -126,6 +126,19 @@ def test_outside_bodies_the_network_must_be_sure():
     assert _find(_with((WIDE, 0.9)), sure=0.95, seen=_seen((BRIGHT, 9.0), body=none)) == []
 
 
+def test_outside_of_vertebrae_the_network_must_be_surest():
+    vertebrae = np.zeros(SHAPE, bool)
+    vertebrae[:, 20:] = True
+    thresholds = Thresholds(0.3, 0.6, 0.98, 3.0, 5.0, 0.0)
+
+    def n(lesion, where):
+        volume = _with((where, lesion))
+        return len(find_candidates(volume, 0 * volume, ALL, SPACING_MM, thresholds, vertebrae=vertebrae))
+
+    outside, inside = np.s_[2:6, 4:16, 8:24], np.s_[2:6, 24:36, 8:24]
+    assert (n(0.9, outside), n(0.99, outside), n(0.9, inside)) == (0, 1, 1)
+
+
 def test_what_stands_out_far_is_told_whatever_the_network_says_with_even_odds():
     far = _seen((BRIGHT, 6.0), spots=[(BRIGHT, 7.0)])
     (found,) = _find(_with((BRIGHT, 0.05)), seen=far)

@@ -17,7 +17,9 @@ LEVELS = {1: "L2", 2: "L3", 3: "L4"}
 BIG, SMALL, EPIDURAL, MUSCLE = (0.0, 0.0, 55.0), (6.0, 2.0, 15.0), (0.0, 23.0, -5.0), (0.0, 42.0, 15.0)
 
 
-SETTINGS = LesionSettings(views=1, threshold=0.35, sure=0.6, contrast_sd=0.0, spot_sd=0.0, min_volume_mm3=120.0)
+SETTINGS = LesionSettings(
+    views=1, threshold=0.35, sure=0.6, surest=0.6, contrast_sd=0.0, spot_sd=0.0, min_volume_mm3=120.0
+)
 """Known thresholds, whatever the defaults are, and none that look at the images, which are empty."""
 
 

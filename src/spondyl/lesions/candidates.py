@@ -81,8 +81,8 @@ class Thresholds(NamedTuple):
         Probability of any lesion from which a voxel belongs to a candidate.
     sure : float
         Probability that it must reach somewhere.
-    sure_alone : float
-        The same where one series is all there is.
+    surest : float
+        The same where the network errs more: where one series is all there is, and outside of vertebrae.
     contrast_sd : float
         Contrast to normal marrow, in standard deviations of that, from which a candidate in a body ends where its
         contrast does; 0 leaves everything to the network.
@@ -94,7 +94,7 @@ class Thresholds(NamedTuple):
 
     extent: float
     sure: float
-    sure_alone: float
+    surest: float
     contrast_sd: float
     spot_sd: float
     min_volume_mm3: float
@@ -107,6 +107,9 @@ WHOLE_MM3 = 8000.0
 """From this volume on what the network draws in bodies must stand out from marrow: about half a lumbar body. Disease of
 whole vertebrae is what it sees most often where there is none, and has a second reader. Chosen by us, on synthetic
 validation patients and on real series without known disease."""
+
+OUTSIDE_SHARE = 0.5
+"""A candidate with less of it in vertebrae lies outside them, such as in the sacrum below S1. Chosen by us."""
 
 EVEN_ODDS = 0.5
 """Least probability of any lesion told of what stands out far by itself: the network passes over it, the picture does
@@ -148,6 +151,7 @@ def find_candidates(
     thresholds: Thresholds,
     *,
     seen: Conspicuity | None = None,
+    vertebrae: NDArray[np.bool_] | None = None,
 ) -> list[Candidate]:
     """Find connected voxels of high probability as far as they stand out, and spots in bodies.
 
@@ -164,6 +168,8 @@ def find_candidates(
     seen : Conspicuity, optional
         How far bodies stand out from normal marrow and from their surroundings; without it only `Thresholds.sure`
         decides.
+    vertebrae : ndarray of bool, optional
+        Where vertebrae lie; without it nothing lies outside them.
 
     Returns
     -------
@@ -190,6 +196,11 @@ def find_candidates(
         where = labels[box] == label
         if not _too_small(where, voxel_mm3, thresholds):
             small = where.sum() * voxel_mm3 < WHOLE_MM3
+            alone = seen is not None and len(seen.contrast_sd) == 1
+            outside = vertebrae is not None and (where & vertebrae[box]).sum() < OUTSIDE_SHARE * where.sum()
+            least = thresholds.surest if alone or outside else thresholds.sure
+            if not (where & (lesion[box] > least)).any():
+                continue
             parts = _believed(box, where, lesion[box], thresholds, seen, small=small)
             places += [(box, _filled(part, spacing_mm)) for part in parts]
     found = [
@@ -279,13 +290,10 @@ def _believed(
     *,
     small: bool,
 ) -> list[NDArray[np.bool_]]:
-    """What remains of connected voxels of raised probability."""
-    alone = seen is not None and len(seen.contrast_sd) == 1
-    if not (where & (lesion > (thresholds.sure_alone if alone else thresholds.sure))).any():
-        return []
+    """What remains of connected voxels of which the network is sure."""
     if seen is None or not thresholds.contrast_sd or not seen.mostly_body(box, where):
         return [where]
-    if alone:
+    if len(seen.contrast_sd) == 1:
         return []
     core = where & (lesion > min(CORE, thresholds.sure))
     parts = standing_out(box, where, core, seen, least_sd=thresholds.contrast_sd)

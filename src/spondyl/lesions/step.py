@@ -62,8 +62,9 @@ class LesionSettings:
         Probability of any lesion from which a voxel belongs to a candidate.
     sure : float
         Probability that a candidate must reach somewhere.
-    sure_alone : float
-        The same where the study has a single series; in vertebral bodies the network is not believed then.
+    surest : float
+        The same where the network errs more: outside of vertebrae, and where the study has a single series; in
+        vertebral bodies it is not believed at all then.
     contrast_sd : float
         Standard deviations of normal marrow from which a candidate in a body ends where its contrast does, and that one
         of half a body or more must reach; see `spondyl.lesions.conspicuity`. With 0 the network alone decides
@@ -86,18 +87,18 @@ class LesionSettings:
     views: int = 2
     threshold: float = 0.3
     sure: float = 0.8
-    sure_alone: float = 0.985
+    surest: float = 0.985
     contrast_sd: float = 3.0
     spot_sd: float = 6.5
     min_volume_mm3: float = 100.0
     epidural: bool = True
 
     def __post_init__(self) -> None:
-        levels = (self.threshold, self.sure, self.sure_alone)
+        levels = (self.threshold, self.sure, self.surest)
         least = (self.contrast_sd, self.spot_sd, self.min_volume_mm3)
         if self.views not in (1, 2) or not all(0 < p < 1 for p in levels) or min(least) < 0:
             msg = (
-                "lesions wants views 1 or 2, threshold, sure and sure_alone between 0 and 1, and contrast_sd, spot_sd "
+                "lesions wants views 1 or 2, threshold, sure and surest between 0 and 1, and contrast_sd, spot_sd "
                 "and min_volume_mm3 of 0 or more"
             )
             raise SettingsError(msg)
@@ -106,7 +107,7 @@ class LesionSettings:
     def thresholds(self) -> Thresholds:
         """What makes a candidate."""
         spot_sd, threshold = self.spot_sd or float("inf"), min(self.threshold, self.sure)
-        return Thresholds(threshold, self.sure, self.sure_alone, self.contrast_sd, spot_sd, self.min_volume_mm3)
+        return Thresholds(threshold, self.sure, self.surest, self.contrast_sd, spot_sd, self.min_volume_mm3)
 
 
 def find_lesions(case: Case, settings: LesionSettings, *, network: Network) -> Case:
@@ -139,8 +140,10 @@ def find_lesions(case: Case, settings: LesionSettings, *, network: Network) -> C
     region = search_region(structures.array, grid.spacing_mm)
     benign, malignant = (np.where(region, onto(found.probabilities[i], found.grid, grid), 0) for i in (1, 2))
     seen = _conspicuity(case, at_once(lambda s: onto(s, found.grid, grid), series), malignant + benign)
-    candidates = find_candidates(malignant, benign, region, grid.spacing_mm, settings.thresholds, seen=seen)
     instances = case.labels["vertebrae"].array
+    candidates = find_candidates(
+        malignant, benign, region, grid.spacing_mm, settings.thresholds, seen=seen, vertebrae=instances > 0
+    )
     candidates = by_vertebra(candidates, instances, (malignant, benign), grid.spacing_mm)
     if settings.epidural:
         candidates = with_canal_masses(with_epidural_parts(candidates, case), case)
