@@ -49,11 +49,18 @@ def test_a_case_without_vertebrae_says_so():
     assert "No vertebra was located." in summary(analyzed_case().with_(vertebrae=(), lesions=()))
 
 
-def test_a_lesion_outside_bone_is_placed_there():
-    lesion = replace(analyzed_case().lesions[0], vertebra_instance=None, level=None)
+@pytest.mark.parametrize(
+    ("compartment", "where", "lies"),
+    [
+        ("paraspinal", "outside bone", "outside bone"),
+        ("bone", "bone without a level", "in bone without a level"),
+    ],
+)
+def test_a_lesion_in_no_vertebra_is_placed_by_what_holds_it(compartment, where, lies):
+    lesion = replace(analyzed_case().lesions[0], vertebra_instance=None, level=None, compartment=compartment)
     case = analyzed_case().with_(lesions=(lesion,))
-    assert headline(case) == "One lesion candidate: outside bone"
-    assert summary(case)[0].startswith("It lies outside bone, measures")
+    assert headline(case) == f"One lesion candidate: {where}"
+    assert summary(case)[0].startswith(f"It lies {lies}, measures")
 
 
 @pytest.mark.parametrize(("volume", "text"), [(270.0, "0.27"), (2140.0, "2.1"), (26800.0, "26.8")])

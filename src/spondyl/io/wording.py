@@ -65,8 +65,8 @@ SLOT_WORDS = {"FLUID": "fluid-sensitive", "WATER": "Dixon water", "FAT_FRACTION"
 LEAST_EVIDENCE = 0.2
 """Fall of log-odds from which a series is named among those that a finding rests on. Chosen by us."""
 
-OUTSIDE_BONE = "outside bone"
-"""Where a candidate lies that no vertebra holds."""
+OUTSIDE_BONE, WITHOUT_LEVEL = "outside bone", "bone without a level"
+"""Where a candidate lies that no vertebra holds; the second is the sacrum below S1, or bone that belongs to no body."""
 
 
 def count(number: int, noun: str, plural: str | None = None) -> str:
@@ -305,12 +305,12 @@ def place(lesion: Lesion, case: Case) -> str:
     Returns
     -------
     str
-        The level as the pictures show it, or ``outside bone``.
+        The level as the pictures show it, ``bone without a level``, such as the sacrum below S1, or ``outside bone``.
     """
     for vertebra in case.vertebrae:
         if vertebra.instance == lesion.vertebra_instance:
             return level_text(vertebra)
-    return lesion.level or OUTSIDE_BONE
+    return lesion.level or (WITHOUT_LEVEL if lesion.compartment == "bone" else OUTSIDE_BONE)
 
 
 def remarks(vertebra: Vertebra) -> str:

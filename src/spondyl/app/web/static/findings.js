@@ -25,7 +25,7 @@ export class Findings {
 
   place(finding) {
     const vertebra = finding.kind === "Vertebra" ? finding : this.data.result.vertebrae.find((v) => v.instance === finding.vertebra_instance);
-    return vertebra ? this.viewer.study.level(vertebra) : finding.level ?? "outside bone";
+    return vertebra ? this.viewer.study.level(vertebra) : finding.level ?? (finding.compartment === "bone" ? "bone without a level" : "outside bone");
   }
 
   told(f) { return this.data.result.told.findings[f.id]; }
