@@ -1,11 +1,13 @@
 """Analyze unseen synthetic patients on unseen scanners with all steps, and say what was found, named and told apart.
 
     python benchmarks/synthetic_patients.py ROWS.jsonl [--count 300] [--first 0] [--purpose benchmark]
+        [--lesions prevalence]
 
 Each patient is one line of ROWS.jsonl, so that an interrupted run goes on; the table is of all its lines. Patients come
 from the seeds and scanners that no training, calibration or choice of threshold may see
 (`spondyl.phantom.cohort`), with disease as frequent as published and any of the usual sets of sequences. Thresholds are
-chosen on ``--purpose validation``. Synthetic patients only: nothing here says how the program fares in a clinic.
+chosen on ``--purpose validation``, in whom disease is enriched, and probabilities calibrated on ``--purpose validation
+--lesions prevalence``. Synthetic patients only: nothing here says how the program fares in a clinic.
 """
 
 from __future__ import annotations
@@ -132,9 +134,9 @@ def vertebrae_of(case: Case, truth: Mapping[str, LabelMap], patient: SyntheticPa
     return rows
 
 
-def row_of(seed: int, networks: dict) -> dict[str, Any]:
+def row_of(seed: int, networks: dict, lesions: str | None) -> dict[str, Any]:
     """Everything that is counted of one patient."""
-    draw = sample_patient_settings(seed)
+    draw = sample_patient_settings(seed, lesions=lesions)
     patient = draw.simulate()
     row: dict[str, Any] = {
         "seed": seed,
@@ -239,6 +241,7 @@ def main() -> None:
     parser.add_argument("--count", type=int, default=300)
     parser.add_argument("--first", type=int, default=0)
     parser.add_argument("--purpose", default="benchmark")
+    parser.add_argument("--lesions", help="how lesions are chosen; by default as the purpose has it")
     arguments = parser.parse_args()
     rows = [json.loads(line) for line in arguments.rows.read_text().splitlines()] if arguments.rows.exists() else []
     networks = load_networks(Settings(threads=1))
@@ -247,7 +250,7 @@ def main() -> None:
     done = {r["seed"] for r in rows}
     for seed in cohort_seeds(arguments.purpose, arguments.count, first=arguments.first):
         if seed not in done:
-            rows.append(row_of(seed, networks))
+            rows.append(row_of(seed, networks, arguments.lesions))
             with arguments.rows.open("a", encoding="utf-8") as stream:
                 stream.write(json.dumps(rows[-1]) + "\n")
     summary(rows)

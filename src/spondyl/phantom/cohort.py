@@ -236,13 +236,16 @@ def purpose_of(seed: int) -> Purpose:
     raise SettingsError(msg)
 
 
-def sample_patient_settings(seed: int) -> PatientDraw:
+def sample_patient_settings(seed: int, *, lesions: str | None = None) -> PatientDraw:
     """Draw how a patient of a cohort is made: region, sequences, scanner and disease as they come in practice.
 
     Parameters
     ----------
     seed : int
         The patient; its purpose follows from it.
+    lesions : str, optional
+        How lesions are chosen, as in `build_anatomy`; by default as the purpose has it. Probabilities are calibrated
+        on validation patients with ``"prevalence"``.
 
     Returns
     -------
@@ -268,4 +271,5 @@ def sample_patient_settings(seed: int) -> PatientDraw:
         composed=region == "whole" and bool(rng.random() < COMPOSED_SHARE),
         unseen_timing=scanner.unseen_timing,
     )
-    return PatientDraw(seed, purpose, region, sequences, scanner, "mixed" if seen else "prevalence", settings)
+    lesions = lesions or ("mixed" if seen else "prevalence")
+    return PatientDraw(seed, purpose, region, sequences, scanner, lesions, settings)
