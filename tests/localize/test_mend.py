@@ -36,20 +36,64 @@ def _with_disc(bodies, upper):
     return merged
 
 
+def _mended(bodies, probability=None):
+    """Mend a chain of which the network is sure, and of nothing else unless told."""
+    return mend_chain(bodies, SPACING_MM, (bodies > 0).astype(np.float32) if probability is None else probability)
+
+
 @pytest.mark.parametrize("tilt", [0.0, 0.3])
 def test_a_good_chain_is_left_alone(tilt):
     for bodies in (_column(tilt=tilt), _column(growth=0.08, tilt=tilt), _column(3)):
-        np.testing.assert_array_equal(mend_chain(bodies, SPACING_MM), bodies)
+        np.testing.assert_array_equal(_mended(bodies), bodies)
 
 
 @pytest.mark.parametrize("upper", [1, 3, 6])
 @pytest.mark.parametrize("tilt", [0.0, 0.3])
 def test_two_bodies_taken_for_one_come_apart_at_their_disc(upper, tilt):
     bodies = _column(tilt=tilt)
-    mended = mend_chain(_with_disc(bodies, upper), SPACING_MM)
+    mended = _mended(_with_disc(bodies, upper))
     assert mended.max() == bodies.max()
     for number in range(1, 8):
         assert np.bincount(mended[bodies == number]).argmax() == number
+
+
+@pytest.mark.parametrize("missing", [(3,), (5,), (3, 4)])
+@pytest.mark.parametrize("tilt", [0.0, 0.3])
+def test_missing_bodies_are_found_where_the_network_is_unsure_of_them(missing, tilt):
+    bodies = _column(tilt=tilt)
+    seen = np.where(np.isin(bodies, missing), 0, bodies)
+    numbers = np.unique(seen)
+    seen = np.searchsorted(numbers, seen).astype(np.uint16)
+    unsure = np.where(np.isin(bodies, missing), 0.3, bodies > 0).astype(np.float32)
+    mended = _mended(seen, unsure)
+    assert mended.max() == bodies.max()
+    for number in missing:
+        assert (mended[bodies == number] == number).mean() > 0.7
+
+
+def test_a_gap_in_which_nothing_was_seen_stays_empty():
+    bodies = _column()
+    seen = np.where(bodies == 4, 0, bodies)
+    seen[seen > 4] -= 1
+    np.testing.assert_array_equal(_mended(seen), seen)
+
+
+def test_little_in_a_gap_is_no_body():
+    bodies = _column()
+    seen = np.where(bodies == 4, 0, bodies)
+    seen[seen > 4] -= 1
+    unsure = (bodies > 0).astype(np.float32)
+    unsure[(bodies == 4) & (np.arange(bodies.shape[2]) > 16)] = 0
+    np.testing.assert_array_equal(_mended(seen, unsure), seen)
+
+
+def test_a_body_as_tall_as_two_is_two_though_its_neighbors_are_close():
+    bodies = _with_disc(_column(), 3)
+    close = np.where(bodies == 3, bodies, 0)
+    for part, shift in ((bodies < 3, 5), (bodies > 3, -5)):
+        moved = np.roll(np.where(part, bodies, 0), shift, axis=1)
+        close[moved > 0] = moved[moved > 0]
+    assert _mended(close).max() == 7
 
 
 def test_halves_of_one_body_are_joined():
@@ -59,7 +103,7 @@ def test_halves_of_one_body_are_joined():
     lower = (bodies == 4) & (np.arange(bodies.shape[1])[:, None] > middle)
     halves[bodies > 4] += 1
     halves[lower] = 5
-    np.testing.assert_array_equal(mend_chain(halves, SPACING_MM), bodies)
+    np.testing.assert_array_equal(_mended(halves), bodies)
 
 
 def test_a_tall_body_with_no_room_for_a_second_stays_whole():
@@ -67,16 +111,16 @@ def test_a_tall_body_with_no_room_for_a_second_stays_whole():
     dens = np.zeros(bodies.shape, bool)
     dens[4:5, :10, 18:23] = True
     bodies[dens] = 1
-    np.testing.assert_array_equal(mend_chain(bodies, SPACING_MM), bodies)
+    np.testing.assert_array_equal(_mended(bodies), bodies)
 
 
 def test_a_collapsed_body_is_not_joined_to_its_neighbor():
     bodies = _column()
     rows = np.flatnonzero((bodies == 4).any(axis=(0, 2)))
     bodies[:, rows[len(rows) // 2] :][bodies[:, rows[len(rows) // 2] :] == 4] = 0
-    assert mend_chain(bodies, SPACING_MM).max() == 7
+    assert _mended(bodies).max() == 7
 
 
 def test_nothing_comes_of_nothing():
     empty = np.zeros((4, 10, 10), np.uint16)
-    np.testing.assert_array_equal(mend_chain(empty, SPACING_MM), empty)
+    np.testing.assert_array_equal(_mended(empty), empty)

@@ -46,7 +46,7 @@ def number_bodies(outlines: Outlines, *, min_confidence: float, shape: BodyShape
     """
     spacing = outlines.grid.spacing_mm
     bodies = order_chain(split_bodies(np.isin(outlines.structures, BONE), spacing), spacing, ChainLimits())
-    bodies = mend_chain(_believed(bodies, outlines.body, min_confidence), spacing)
+    bodies = mend_chain(_believed(bodies, outlines.body, min_confidence), spacing, outlines.body)
     return settle_shapes(bodies, outlines.body, spacing, shape)
 
 

@@ -1,6 +1,7 @@
-"""Mend a chain of bodies by what neighbors tell: split what is as long as two, and join what is two halves of one.
+"""Mend a chain of bodies by what neighbors tell: fill gaps, split what is as long as two, and join halves of one.
 
-Neighboring bodies are about equally high, and none is much higher than deep but the axis (C2) with its dens.
+Neighboring bodies are about equally high, and none is much higher than deep but the axis (C2) with its dens. Where two
+lie as far apart as those above and below a third, there is a third, and its outline may be less sure.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     Points = NDArray[np.float64]
+    Probability = NDArray[np.float32]
     Bodies = NDArray[np.uint16]
 
 REACH = 3
@@ -31,9 +33,29 @@ APART, APART_AT_END = 2.45, 1.3
 """Distance of the bodies above and below over the usual distance of neighbors, from which a long body is two: for one
 it is 2, for two 3. At the ends of a chain there is one neighbor, for which it is 1 and 1.5. Chosen by us."""
 
+TWICE_LONG, TWICE_TALL = 1.9, 1.9
+"""The same from which a body is two however far apart its neighbors are, but for the uppermost. Chosen by us."""
+
+GAP = 1.45
+"""Distance of two neighbors over the usual one from which a body is sought between them. Chosen by us: with one missing
+it is 2, and bodies beside it are often outlined too long."""
+
+LEAST_PROBABILITY = 0.15
+"""Probability of body from which a voxel in a gap belongs to the missing one: there must be one. Chosen by us."""
+
+FILLED_VOLUME, FILLED_PLACE = 0.3, 0.2
+"""Smallest volume of a body found in a gap over its neighbors' mean, and how far from its place its center may lie, in
+distances of neighbors. Chosen by us."""
+
 WAIST = 0.75
 """Area at the waist of the uppermost body, over the smaller of the areas above and below it, under which it is two: the
 dens tapers, two bodies do not. Chosen by us."""
+
+HIGH = 0.8
+"""Height of a body over the distance of neighbors: discs take the rest. Chosen by us."""
+
+DEEP = 0.7
+"""Reach of a missing body to the front and back of the line between its neighbors, over their depth. Chosen by us."""
 
 MIDDLE = (0.25, 0.75)
 """Part of a body's height in which it may be cut."""
@@ -49,8 +71,8 @@ MIN_CHAIN = 4
 """Fewest bodies that tell what is usual."""
 
 
-def mend_chain(bodies: Bodies, spacing_mm: tuple[float, float, float]) -> Bodies:
-    """Split bodies that are as long as two, and join halves.
+def mend_chain(bodies: Bodies, spacing_mm: tuple[float, float, float], probability: Probability) -> Bodies:
+    """Fill gaps, split bodies that are as long as two, and join halves.
 
     Parameters
     ----------
@@ -58,18 +80,20 @@ def mend_chain(bodies: Bodies, spacing_mm: tuple[float, float, float]) -> Bodies
         Numbered from the head down, from 1.
     spacing_mm : tuple of float
         Voxel size.
+    probability : ndarray of float32, same shape
+        Probability of body, which tells what may fill a gap.
 
     Returns
     -------
     ndarray of uint16
-        The same voxels, numbered anew from the head down.
+        The same voxels and those in gaps, numbered anew from the head down.
     """
     mended = bodies.copy()
     for _ in range(PASSES):
         if int(mended.max()) < MIN_CHAIN:
             break
         chain = _Chain(mended, spacing_mm)
-        if not (chain.split_longest() or chain.join_closest()):
+        if not (chain.fill_gap(probability) or chain.split_longest() or chain.join_closest()):
             break
         mended = _numbered(mended)
     return mended
@@ -80,7 +104,7 @@ class _Chain:
 
     def __init__(self, bodies: Bodies, spacing_mm: tuple[float, float, float]) -> None:
         self.bodies, self.boxes = bodies, ndimage.find_objects(bodies)
-        spacing = np.asarray(spacing_mm)
+        self.spacing = spacing = np.asarray(spacing_mm)
         self.points = [
             (np.argwhere(bodies[box] == i) + [s.start for s in box])[:, 1:] * spacing[1:]
             for i, box in enumerate(self.boxes, start=1)
@@ -110,6 +134,45 @@ class _Chain:
         near = [j for j in range(but[0] - REACH, but[-1] + REACH + 1) if 0 <= j < len(values) and j not in but]
         return float(np.median(values[near]))
 
+    def fill_gap(self, probability: Probability) -> bool:
+        """Outline a body that is missing between two, if anything speaks for it."""
+        usual = [self._usual(self.steps, i) for i in range(len(self.steps))]
+        for i in np.argsort([-s / u for s, u in zip(self.steps, usual, strict=True)]):
+            n_missing = max(1, round(self.steps[i] / usual[i]) - 1)
+            if self.steps[i] < GAP * usual[i]:
+                return False
+            if any(self._fill(int(i), (k + 1) / (n_missing + 1), usual[i], probability) for k in range(n_missing)):
+                return True
+        return False
+
+    def _fill(self, i: int, place: float, usual_mm: float, probability: Probability) -> bool:
+        """Outline what lies at a place between a body and the next, given as a share of the way, as a new body."""
+        way, length = (self.centers[i + 1] - self.centers[i]) / self.steps[i], self.steps[i]
+        box = tuple(
+            slice(min(a.start, b.start), max(a.stop, b.stop))
+            for a, b in zip(self.boxes[i], self.boxes[i + 1], strict=True)
+        )
+        free = (self.bodies[box] == 0) & (probability[box] > LEAST_PROBABILITY)
+        voxels = np.argwhere(free)
+        points = (voxels + [s.start for s in box])[:, 1:] * self.spacing[1:] - self.centers[i]
+        along, behind = points @ way, points @ np.array([-way[1], way[0]])
+        ends = self._along(i).max(), length + self._along(i + 1).min()
+        depth = (self.depths[i] + self.depths[i + 1]) / 2
+        near = (along > ends[0]) & (along < ends[1]) & (np.abs(behind) < DEEP * depth)
+        near &= np.abs(along - place * length) < HIGH * usual_mm / 2
+        found = np.zeros(free.shape, bool)
+        found[tuple(voxels[near].T)] = True
+        labels, n = ndimage.label(found)
+        if n == 0:
+            return False
+        own = labels == 1 + int(np.argmax(np.bincount(labels.ravel())[1:]))
+        center = float(along[own[tuple(voxels.T)]].mean())
+        sizes = [int((self.bodies[self.boxes[j]] == j + 1).sum()) for j in (i, i + 1)]
+        if own.sum() < FILLED_VOLUME * np.mean(sizes) or abs(center - place * length) > FILLED_PLACE * usual_mm:
+            return False
+        self.bodies[box][own] = int(self.bodies.max()) + 1
+        return True
+
     def split_longest(self) -> bool:
         """Cut the body in two that is longest against its neighbors, if it is long enough."""
         usual = np.array([self._usual(self.heights, i) for i in range(len(self))])
@@ -117,7 +180,8 @@ class _Chain:
         for i in np.argsort(-ratio):
             if ratio[i] < LONG:
                 return False
-            if self._room_for_two(int(i)) and self._cut(int(i)):
+            twice = i > 0 and ratio[i] > TWICE_LONG and self.heights[i] > TWICE_TALL * self.depths[i]
+            if (twice or self._room_for_two(int(i))) and self._cut(int(i)):
                 return True
         return False
 
