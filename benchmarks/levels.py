@@ -17,7 +17,7 @@ from datetime import UTC, datetime
 from itertools import count, islice
 from typing import TYPE_CHECKING, NamedTuple
 
-import numpy as np
+from synthetic_patients import true_levels
 
 from spondyl import __version__
 from spondyl.core import Case, NoSpineError, Sequence
@@ -32,9 +32,6 @@ from spondyl.training.level_studies import is_variant, levels_of
 
 if TYPE_CHECKING:
     from spondyl.models import Network
-
-NEAR_MM = 12.0
-"""A body found is the true one whose center lies no farther away: half a lumbar vertebra's step is 17 mm."""
 
 FIRST_SEED = 2_000_000
 """Patients for tests start here."""
@@ -89,7 +86,6 @@ def from_images(seed: int, region: str, network: Network) -> Outcome:
         field_strength_t=scanner.field_strength_t,
         settings=PatientSettings(fast=True, composed=True, unseen_timing=scanner.unseen_timing),
     )
-    truth = {v.level: np.array(v.center_lps_mm) for v in patient.anatomy.vertebrae}
     case = Case("case-benchmark", {image.sequence: image for image in patient.images})
     try:
         case = localize(harmonize(case, HarmonizeSettings()), LocalizeSettings(), network=network)
@@ -97,14 +93,9 @@ def from_images(seed: int, region: str, network: Network) -> Outcome:
         return Outcome(
             is_variant(seed), in_view=False, right=False, flagged=True, silent=False, bodies=0, bodies_right=0
         )
-    said, true = [], []
-    for v in case.vertebrae:
-        distance = {level: float(np.linalg.norm(c - v.centroid_lps_mm)) for level, c in truth.items()}
-        nearest = min(distance, key=distance.__getitem__)
-        # A cut body's center lies too low or too high.
-        limit = NEAR_MM * (1.5 if v.at_edge else 1.0)
-        true.append(nearest if distance[nearest] <= limit else "no vertebra")
-        said.append((v.level, v.level_uncertain))
+    truth = patient.labels_on(case.labels["structures"].grid)
+    true = [level or "no vertebra" for level in true_levels(case, patient, truth)]
+    said = [(v.level, v.level_uncertain) for v in case.vertebrae]
     return outcome(seed, said, true)
 
 

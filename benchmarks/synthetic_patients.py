@@ -20,10 +20,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from scipy import ndimage
 
 from spondyl import __version__
 from spondyl.app.analyze import load_networks
-from spondyl.core import Case, SpondylError
+from spondyl.core import Case, SpondylError, Structure
 from spondyl.evaluation.calibration import expected_calibration_error
 from spondyl.evaluation.detection import FALSE_POSITIVE, Study, sensitivity_by_size
 from spondyl.evaluation.proportions import proportion
@@ -49,7 +50,8 @@ LARGE_ML = 1.0
 """Lesions below are reported apart."""
 
 NEAR_MM = 12.0
-"""A body found is the true one whose center lies no farther away; half as far again for bodies at the edge."""
+"""A body found is the true one whose center is nearest, if it lies no farther away; for one that the field of view cuts,
+the center of what of it is in view counts too."""
 
 
 COUNTED = tuple(entry for entry in STEPS if entry.name in ("harmonize", "localize", "lesions", "classify"))
@@ -65,16 +67,31 @@ def analyzed(patient: SyntheticPatient, networks: dict) -> Case | None:
         return None
 
 
-def levels_of(case: Case, patient: SyntheticPatient) -> dict[str, Any]:
-    """How the bodies found were named."""
-    centers = {v.level: np.array(v.center_lps_mm) for v in patient.anatomy.vertebrae}
-    levels = set(centers)
-    said = []
+def true_levels(case: Case, patient: SyntheticPatient, truth: Mapping[str, LabelMap]) -> list[str | None]:
+    """True level of each body found; None for what is no vertebra."""
+    body = np.isin(truth["structures"].array, (Structure.BODY, Structure.CORTEX, Structure.S1))
+    instances = np.where(body, truth["vertebrae"].array, 0)
+    numbers = np.unique(instances[instances > 0])
+    places = truth["vertebrae"].grid.ijk_to_lps(np.array(ndimage.center_of_mass(body, instances, numbers)))
+    seen = [truth["vertebrae"].names[int(n)] for n in numbers]
+    whole = [v.level for v in patient.anatomy.vertebrae]
+    centers = np.array([v.center_lps_mm for v in patient.anatomy.vertebrae])
+    levels: list[str | None] = []
     for v in case.vertebrae:
-        distance = {level: float(np.linalg.norm(c - v.centroid_lps_mm)) for level, c in centers.items()}
-        nearest = min(distance, key=distance.__getitem__)
-        true = nearest if distance[nearest] <= NEAR_MM * (1.5 if v.at_edge else 1.0) else None
-        said.append((true == v.level and v.level is not None, bool(v.level_uncertain), v.level is None))
+        names, at = (whole + seen, np.concatenate([centers, places])) if v.at_edge else (whole, centers)
+        distance_mm = np.linalg.norm(at - v.centroid_lps_mm, axis=1)
+        nearest = int(np.argmin(distance_mm))
+        levels.append(names[nearest] if distance_mm[nearest] <= NEAR_MM else None)
+    return levels
+
+
+def levels_of(case: Case, patient: SyntheticPatient, truth: Mapping[str, LabelMap]) -> dict[str, Any]:
+    """How the bodies found were named."""
+    levels = {v.level for v in patient.anatomy.vertebrae}
+    said = [
+        (true == v.level and v.level is not None, bool(v.level_uncertain), v.level is None)
+        for v, true in zip(case.vertebrae, true_levels(case, patient, truth), strict=True)
+    ]
     return {
         "right": bool(said) and all(right for right, _, _ in said),
         "flagged": any(doubt or unnamed for _, doubt, unnamed in said),
@@ -150,7 +167,7 @@ def row_of(seed: int, networks: dict, lesions: str | None) -> dict[str, Any]:
     if case is None:
         return row | {"levels": None}
     truth = patient.labels_on(case.labels["structures"].grid)
-    row |= {"levels": levels_of(case, patient), "vertebrae": vertebrae_of(case, truth, patient)}
+    row |= {"levels": levels_of(case, patient, truth), "vertebrae": vertebrae_of(case, truth, patient)}
     return row | lesions_of(case, patient, truth)
 
 

@@ -36,9 +36,9 @@ it is 2, for two 3. At the ends of a chain there is one neighbor, for which it i
 TWICE_LONG, TWICE_TALL = 1.9, 1.9
 """The same from which a body is two however far apart its neighbors are, but for the uppermost. Chosen by us."""
 
-GAP = 1.45
+GAP, GAP_AT_TOP = 1.45, 1.9
 """Distance of two neighbors over the usual one from which a body is sought between them. Chosen by us: with one missing
-it is 2, and bodies beside it are often outlined too long."""
+it is 2, and bodies beside it are often outlined too long; the uppermost may be the axis, whose center lies high."""
 
 LEAST_PROBABILITY = 0.15
 """Probability of body from which a voxel in a gap belongs to the missing one: there must be one. Chosen by us."""
@@ -137,10 +137,13 @@ class _Chain:
     def fill_gap(self, probability: Probability) -> bool:
         """Outline a body that is missing between two, if anything speaks for it."""
         usual = [self._usual(self.steps, i) for i in range(len(self.steps))]
-        for i in np.argsort([-s / u for s, u in zip(self.steps, usual, strict=True)]):
-            n_missing = max(1, round(self.steps[i] / usual[i]) - 1)
-            if self.steps[i] < GAP * usual[i]:
+        ratio = self.steps / np.asarray(usual)
+        for i in np.argsort(-ratio):
+            if ratio[i] < GAP:
                 return False
+            if i == 0 and ratio[i] < GAP_AT_TOP:
+                continue
+            n_missing = max(1, round(ratio[i]) - 1)
             if any(self._fill(int(i), (k + 1) / (n_missing + 1), usual[i], probability) for k in range(n_missing)):
                 return True
         return False
@@ -157,6 +160,8 @@ class _Chain:
         points = (voxels + [s.start for s in box])[:, 1:] * self.spacing[1:] - self.centers[i]
         along, behind = points @ way, points @ np.array([-way[1], way[0]])
         ends = self._along(i).max(), length + self._along(i + 1).min()
+        if ends[1] - ends[0] < HIGH * usual_mm:
+            return False
         depth = (self.depths[i] + self.depths[i + 1]) / 2
         near = (along > ends[0]) & (along < ends[1]) & (np.abs(behind) < DEEP * depth)
         near &= np.abs(along - place * length) < HIGH * usual_mm / 2
