@@ -50,8 +50,8 @@ LARGE_ML = 1.0
 """Lesions below are reported apart."""
 
 NEAR_MM = 12.0
-"""A body found is the true one whose center is nearest, if it lies no farther away; for one that the field of view cuts,
-the center of what of it is in view counts too."""
+"""A body found is the true one whose center is nearest, if it lies no farther away; for one that the field of view
+cuts, the center of what of it is in view counts too."""
 
 
 COUNTED = tuple(entry for entry in STEPS if entry.name in ("harmonize", "localize", "lesions", "classify"))
