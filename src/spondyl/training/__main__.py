@@ -66,7 +66,8 @@ def _parser() -> argparse.ArgumentParser:
     for name, kind in (*loop, ("fold", int), ("sites", int)):
         one.add_argument(f"--{name}", type=kind)
     scaling = parts.add_parser("calibrate", help="fit the probabilities of vertebrae to analyzed patients")
-    scaling.add_argument("rows", type=Path, help="written by benchmarks/synthetic_patients.py --purpose validation")
+    rows = "written by benchmarks/synthetic_patients.py --purpose validation --lesions prevalence"
+    scaling.add_argument("rows", type=Path, help=rows)
     scaling.add_argument("--card", type=Path, required=True, help="card of the context transformer, which is replaced")
     export = parts.add_parser("export", help="write a trained network as ONNX with its card")
     export.add_argument("run", type=Path, help="folder of the training run")
