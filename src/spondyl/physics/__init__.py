@@ -1,1 +1,4 @@
-"""What the sciences share about magnetic resonance: the signal equations. Modules are imported by path."""
+"""What the sciences and readers share about magnetic resonance: the signal equations, and how stations join.
+
+Modules are imported by path.
+"""
