@@ -13,7 +13,7 @@ from spondyl.core.errors import (
 )
 from spondyl.core.findings import Lesion, Measurement, QualityFlag, Score, ScoreItem, StepRecord, Vertebra
 from spondyl.core.geometry import SAGITTAL, Grid, reorient
-from spondyl.core.image import Image, LabelMap, Source
+from spondyl.core.image import Image, LabelMap, Source, Station
 from spondyl.core.sequence import Acquisition, Sequence
 
 __all__ = [
@@ -38,6 +38,7 @@ __all__ = [
     "SettingsError",
     "Source",
     "SpondylError",
+    "Station",
     "StepRecord",
     "Structure",
     "Vertebra",

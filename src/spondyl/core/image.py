@@ -19,6 +19,25 @@ if TYPE_CHECKING:
     from spondyl.core.geometry import Grid
 
 
+@dataclass(frozen=True, eq=False)
+class Station:
+    """One of the overlapping fields of view that an image was joined from.
+
+    Parameters
+    ----------
+    series_uid : str
+        As in `Source`.
+    series_number : int or None
+        As in `Source`.
+    grid : Grid
+        Where its voxels were before joining.
+    """
+
+    series_uid: str
+    series_number: int | None
+    grid: Grid
+
+
 @dataclass(frozen=True)
 class Source:
     """Where an image came from, enough to point back at it from a DICOM result.
@@ -33,12 +52,16 @@ class Source:
         SeriesDescription; free text that may hold anything, so it never enters a log.
     evidence : tuple of str
         The cues that named the sequence, in words.
+    stations : tuple of Station
+        What the image was joined from, from the head down; empty for an image that is as it was read. Number and
+        description are then those of the first, and `series_uid` is a name that no series has.
     """
 
     series_uid: str = ""
     series_number: int | None = None
     description: str = ""
     evidence: tuple[str, ...] = ()
+    stations: tuple[Station, ...] = ()
 
 
 def _freeze(array: NDArray, dtype: type | None, grid: Grid) -> NDArray:

@@ -2,7 +2,7 @@
 
 Contrast status needs two witnesses, since the agent's tag is often filled for a whole study, or never, and
 descriptions are typed by people. The image chosen for a sequence is what a radiologist would hang: sagittal, of the
-same region as the other sequences, as acquired rather than composed, complete and fine.
+same region as the other sequences and all of it, as acquired rather than composed, complete and fine.
 """
 
 from __future__ import annotations
@@ -20,6 +20,9 @@ PREFERRED_B_VALUE_S_MM2 = 800.0
 
 MIN_SHARED_HEIGHT = 0.5
 """Two images show the same region if they share at least this part of the shorter one's height. Chosen by us."""
+
+MIN_COVERED_HEIGHT = 0.8
+"""An image shows all that another does if it shares at least this part of the other one's height. Chosen by us."""
 
 ENOUGH_SLICES = 5
 """An image with fewer slices is chosen only where there is no other. Chosen by us."""
@@ -127,6 +130,22 @@ def same_region(a: Reading, b: Reading) -> bool:
     return bool(shared >= MIN_SHARED_HEIGHT * max(min(high_a[2] - low_a[2], high_b[2] - low_b[2]), 1.0))
 
 
+def is_composed(reading: Reading) -> bool:
+    """Say whether the scanner joined an image from several.
+
+    Parameters
+    ----------
+    reading : Reading
+        An image.
+
+    Returns
+    -------
+    bool
+        As its description or type says.
+    """
+    return "composed" in reading.facts.said or bool({"COMPOSED", "COMP"} & set(reading.facts.image_type))
+
+
 def primaries(readings: list[Reading]) -> dict[Sequence, Reading]:
     """Choose the image that stands for each sequence.
 
@@ -151,12 +170,11 @@ def primaries(readings: list[Reading]) -> dict[Sequence, Reading]:
 
 def _rank(reading: Reading, others: list[Reading]) -> tuple[Any, ...]:
     """What to prefer, most important first."""
-    image, facts = reading.image, reading.facts
+    image = reading.image
     companions = {
         r.image.sequence for r in others if r.image.grid.plane == image.grid.plane and same_region(r, reading)
     }
     shape, spacing = image.grid.shape, image.grid.spacing_mm
-    composed = "composed" in facts.said or bool({"COMPOSED", "COMP"} & set(facts.image_type))
     b_value = image.acquisition.b_value_s_mm2
     return (
         min(shape) >= ENOUGH_SLICES,
@@ -164,7 +182,8 @@ def _rank(reading: Reading, others: list[Reading]) -> tuple[Any, ...]:
         image.sequence is not Sequence.T1 or not image.acquisition.fat_suppressed,
         0.0 if b_value is None or image.sequence is Sequence.ADC else -abs(b_value - PREFERRED_B_VALUE_S_MM2),
         len(companions),
-        not composed,
+        _reach(reading, others),
+        not is_composed(reading),
         image.sequence_confidence >= PHYSICS_ONLY,
         image.sequence is Sequence.T1CE and bool(image.acquisition.fat_suppressed),
         min(shape),
@@ -173,6 +192,26 @@ def _rank(reading: Reading, others: list[Reading]) -> tuple[Any, ...]:
         image.source.series_number or 0,
         image.source.series_uid,
     )
+
+
+def _reach(reading: Reading, others: list[Reading]) -> int:
+    """Count the sequences of whose longest image a reading shows all.
+
+    So either all sequences of a whole spine are chosen from end to end, or all of the part that was taken by itself.
+    Of its own sequence only what was joined counts: a long scout is no reason to leave a finer image aside.
+    """
+    own = reading.image.sequence
+    longest: dict[Sequence, tuple[float, float]] = {}
+    for other in others:
+        if other.image.sequence is own and not (other.stations or is_composed(other)):
+            continue
+        if other.image.grid.plane == reading.image.grid.plane and same_region(other, reading):
+            low, high = extent_mm(other.image.grid)
+            kept = longest.get(other.image.sequence, (0.0, 0.0))
+            longest[other.image.sequence] = max(kept, (low[2], high[2]), key=lambda ends: ends[1] - ends[0])
+    bottom, top = (end[2] for end in extent_mm(reading.image.grid))
+    shared = [(min(high, top) - max(low, bottom), high - low) for low, high in longest.values()]
+    return sum(mm >= MIN_COVERED_HEIGHT * height for mm, height in shared)
 
 
 def confidence_flags(chosen: dict[Sequence, Reading]) -> list[QualityFlag]:

@@ -33,6 +33,11 @@ SAME_ECHO_MS = 0.3
 """Echo times closer than this belong to one echo. In- and opposed-phase echoes at 3 T lie 1.1 ms apart, while scanners
 let one echo's time vary by 0.1 ms between slices. Chosen by us."""
 
+SAME_FIELD_MM = 30.0
+"""Frames whose first voxels lie farther apart than this within their plane, with none between, show different parts of
+the body: stations of a long study, between which the table moved. Neighbors in a slanted stack lie nearer. Our choice.
+"""
+
 SPACING_TOLERANCE = 0.05
 """How far a slice may lie from its regular place, as a part of the spacing. Chosen by us."""
 
@@ -118,15 +123,16 @@ def split(frames: Iterable[Frame]) -> list[Part]:
     Returns
     -------
     list of Part
-        By echo time, then b-value, then time; frames that repeat a position become further repeats, or are dropped
+        By echo time, field of view and b-value, then time; frames that repeat a position become further repeats, or are dropped
         as duplicates where only a few positions repeat.
     """
     frames = list(frames)
     echoes = _clustered(frames, lambda f: f.number_of("EchoTime"), SAME_ECHO_MS)
     orientations = _orientations(frames)
+    fields = _fields(frames, orientations)
     groups: dict[tuple[Any, ...], list[Frame]] = {}
-    for frame, echo, orientation in zip(frames, echoes, orientations, strict=True):
-        groups.setdefault((echo, orientation, *_kind(frame)), []).append(frame)
+    for frame, echo, orientation, field_of in zip(frames, echoes, orientations, fields, strict=True):
+        groups.setdefault((echo, orientation, *field_of, *_kind(frame)), []).append(frame)
     parts: list[Part] = []
     for _, group in sorted(groups.items(), key=lambda item: str(item[0])):
         parts += _repeats(group)
@@ -173,12 +179,25 @@ def _orientations(frames: list[Frame]) -> list[int]:
     return numbers
 
 
+def _fields(frames: list[Frame], orientations: list[int]) -> list[tuple[int, int]]:
+    """Number each frame by where its field of view lies among those of its orientation, along rows and columns."""
+    fields = [(0, 0)] * len(frames)
+    for orientation in set(orientations):
+        own = [n for n, o in enumerate(orientations) if o == orientation]
+        within = orientation_of(frames[own[0]])[:2]
+        places = np.array([frames[n].numbers("ImagePositionPatient", 3) for n in own], np.float64) @ within.T
+        clusters = [_clustered_values(along.tolist(), SAME_FIELD_MM) for along in places.T]
+        for n, *found in zip(own, *clusters, strict=True):
+            fields[n] = (found[0], found[1])
+    return fields
+
+
 def _repeats(frames: list[Frame]) -> list[Part]:
     """Split frames that take the same positions several times."""
     frames = sorted(frames, key=_time_order)
     normal = orientation_of(frames[0])[2]
     along = [float(normal @ np.asarray(f.numbers("ImagePositionPatient", 3))) for f in frames]
-    places = dict(zip((id(f) for f in frames), _clustered_values(along), strict=True))
+    places = dict(zip((id(f) for f in frames), _clustered_values(along, SAME_POSITION_MM), strict=True))
     counts = Counter(places.values())
     most = max(counts.values())
     if most == 1:
@@ -194,9 +213,9 @@ def _repeats(frames: list[Frame]) -> list[Part]:
     return [Part(tuple(r), n + 1, most) for n, r in enumerate(repeats)]
 
 
-def _clustered_values(values: list[float]) -> list[int]:
+def _clustered_values(values: list[float], gap: float) -> list[int]:
     order = np.argsort(values, kind="stable")
-    steps = np.diff(np.asarray(values)[order], prepend=values[order[0]]) > SAME_POSITION_MM
+    steps = np.diff(np.asarray(values)[order], prepend=values[order[0]]) > gap
     numbers = np.empty(len(values), int)
     numbers[order] = np.cumsum(steps)
     return numbers.tolist()

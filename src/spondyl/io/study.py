@@ -14,21 +14,23 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from spondyl.core import Case, Image, InputError, Sequence, Source
-from spondyl.io import nifti
+from spondyl.io import nifti, words
 from spondyl.io.acquisition import HeaderFacts
 from spondyl.io.choose import confidence_flags, primaries, settle_contrast
 from spondyl.io.cues import fluid_cue
 from spondyl.io.dicom import quiet, read_headers, text_of
 from spondyl.io.files import SetAside, StudyFile, open_study
 from spondyl.io.recognize import Recognition, confirm, recognize
+from spondyl.io.stations import join_stations, unseen_flags, with_stations
 from spondyl.io.volumes import Reading, SourceSeries, is_mr, read_series, series_name, with_recognition
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from spondyl.io.dicom import Instance
+    from spondyl.io.stations import Refused
 
-__all__ = ["SetAside", "SourceSeries", "Study", "read_study"]
+__all__ = ["SetAside", "SourceSeries", "Study", "case_of_images", "read_study"]
 
 CASE_ID_DIGITS = 12
 """Hexadecimal digits of a pseudonym: 48 bits, no collision to be expected among millions of studies."""
@@ -50,10 +52,11 @@ class Study:
     Parameters
     ----------
     case : Case
-        The record, with one image for each sequence and the rest in `others`.
+        The record, with one image for each sequence, joined where it came in stations, and the rest in `others`.
     sources : mapping of str to SourceSeries
-        By ``image.source.series_uid``. Where one series gave several images, the further ones are named with a
-        number behind their UID, such as ``"1.2.3#2"``; `SourceSeries.series_uid` is always the UID. NIfTI has none.
+        By ``image.source.series_uid``, or by that of each station of an image. Where one series gave several images,
+        the further ones are named with a number behind their UID, such as ``"1.2.3#2"``; `SourceSeries.series_uid` is
+        always the UID. NIfTI has none.
     set_aside : tuple of SetAside
         What was not used, and why.
     """
@@ -139,7 +142,7 @@ def _from_dicom(instances: tuple[Instance, ...], set_aside: list[SetAside]) -> S
                     set_aside.append(SetAside(series_name(members), TOO_MUCH, "Analyze this series by itself."))
                 else:
                     readings.append(reading)
-    return _study(pseudonym(study_uid.encode()), readings, set_aside)
+    return _study(pseudonym(study_uid.encode()), *join_stations(settle_contrast(readings)), set_aside)
 
 
 def _check_one_patient(instances: Iterable[Instance]) -> None:
@@ -214,7 +217,7 @@ def _from_nifti(files: tuple[StudyFile, ...], set_aside: list[SetAside]) -> Stud
         digest.update(volume.array.tobytes())
     if len(files) == 1 and failures:
         raise failures[0]
-    return _study(pseudonym(digest.digest()), readings, set_aside)
+    return _study(pseudonym(digest.digest()), *join_stations(settle_contrast(readings)), set_aside)
 
 
 def _nifti_reading(volume: nifti.NiftiVolume, recognition: Recognition, number: int) -> Reading:
@@ -238,37 +241,67 @@ def _from_named(path: Path, sequence_files: Mapping[Sequence, Path]) -> Study:
         recognition = Recognition(Sequence(sequence), 1.0, ("named by the user",))
         readings.append(_nifti_reading(volume, recognition, number))
         digest.update(volume.array.tobytes())
-    return _study(pseudonym(digest.digest()), readings, [], settled=True)
+    return _study(pseudonym(digest.digest()), readings, [], [])
 
 
-def _study(case_id: str, readings: list[Reading], set_aside: list[SetAside], *, settled: bool = False) -> Study:
+def case_of_images(case_id: str, images: Iterable[Image]) -> Case:
+    """Join and choose among images that are named already, as for a study that is read.
+
+    Parameters
+    ----------
+    case_id : str
+        A pseudonym.
+    images : iterable of Image
+        At least one.
+
+    Returns
+    -------
+    Case
+        Stations joined, one image for each sequence, and the rest in `others`.
+
+    Raises
+    ------
+    InputError
+        If there is no image.
+    """
+    readings = [
+        Reading(image, HeaderFacts(image.acquisition, said=words.found(image.source.description))) for image in images
+    ]
+    return _study(case_id, *join_stations(readings), []).case
+
+
+def _study(case_id: str, readings: list[Reading], refused: Iterable[Refused], set_aside: list[SetAside]) -> Study:
     if not readings:
         raise InputError(_nothing_usable(set_aside))
-    readings = readings if settled else settle_contrast(readings)
     chosen = primaries(readings)
+    unseen = unseen_flags(readings, chosen, refused)
     first = {id(r) for r in chosen.values()}
     ordered = [*chosen.values(), *(r for r in readings if id(r) not in first)]
     ordered = _distinct(ordered)
     images = {s: r.image for s, r in zip(chosen, ordered, strict=False)}
     others = tuple(r.image for r in ordered[len(chosen) :])
     flags = dict.fromkeys(f for r in ordered for f in r.flags)
-    case = Case(case_id, images, others=others, quality=(*flags, *confidence_flags(chosen)))
-    sources = {r.image.source.series_uid: r.source for r in ordered if r.source is not None}
+    case = Case(case_id, images, others=others, quality=(*flags, *unseen, *confidence_flags(chosen)))
+    taken = [part for r in ordered for part in (r.stations or (r,))]
+    sources = {r.image.source.series_uid: r.source for r in taken if r.source is not None}
     return Study(case, sources, tuple(set_aside))
 
 
 def _distinct(readings: list[Reading]) -> list[Reading]:
     """Number the further images of one series, so that each finds its own source frames."""
     seen: Counter[str] = Counter()
-    named = []
-    for reading in readings:
+
+    def numbered(reading: Reading) -> Reading:
+        if reading.stations:
+            return with_stations(reading, tuple(numbered(part) for part in reading.stations))
         uid = reading.image.source.series_uid
         seen[uid] += 1
-        if seen[uid] > 1:
-            source = replace(reading.image.source, series_uid=f"{uid}#{seen[uid]}")
-            reading = replace(reading, image=replace(reading.image, source=source))  # noqa: PLW2901 - the same one
-        named.append(reading)
-    return named
+        if seen[uid] == 1:
+            return reading
+        source = replace(reading.image.source, series_uid=f"{uid}#{seen[uid]}")
+        return replace(reading, image=replace(reading.image, source=source))
+
+    return [numbered(reading) for reading in readings]
 
 
 def _nothing_usable(set_aside: list[SetAside]) -> str:

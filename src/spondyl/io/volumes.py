@@ -74,15 +74,21 @@ class Reading:
     facts : HeaderFacts
         What its header says.
     source : SourceSeries or None
-        Where its slices come from; None for NIfTI.
+        Where its slices come from; None for NIfTI, and for what was joined from others.
     flags : tuple of QualityFlag
         What limits it.
+    stations : tuple of Reading
+        What it was joined from, from the head down; empty for what was read as it is.
+    gains : tuple of float
+        By which factor the signal of each of these was scaled; empty where none was.
     """
 
     image: Image
     facts: HeaderFacts
     source: SourceSeries | None = None
     flags: tuple[QualityFlag, ...] = ()
+    stations: tuple[Reading, ...] = ()
+    gains: tuple[float, ...] = ()
 
     def named(self, recognition: Recognition) -> Reading:
         """Give the reading with another name for its sequence.
