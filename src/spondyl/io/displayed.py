@@ -1,20 +1,22 @@
 """Vertebrae and lesions on every series that a reader displays, since viewers show a segmentation over its own series.
 
 Outlines are made once, on the series that results are drawn on, and sampled at the voxels of the others of the same
-frame of reference. They are the same findings: tracking identifiers and UIDs are those of the first objects.
+frame of reference. An image that was joined from stations is no series of the archive: what is drawn on it shows the
+whole spine, and each of its stations gets its part. They are the same findings: tracking identifiers and UIDs are those
+of the first objects.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from threading import Lock
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 import numpy as np
 from scipy import ndimage
 
 from spondyl.core import LabelMap
-from spondyl.io.reference import reference_series
+from spondyl.io.reference import reference_series, station_series
 from spondyl.io.seg import (
     LESIONS_SERIES_NUMBER,
     VERTEBRAE_SERIES_NUMBER,
@@ -28,12 +30,13 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from pydicom.dataset import Dataset
 
-    from spondyl.core import Case, Grid, Sequence
+    from spondyl.core import Case, Grid, Image, Sequence
     from spondyl.io.reference import ReferenceSeries, SourceSeries
     from spondyl.io.seg import SegmentationKind
 
-FIRST_LESION_SERIES, FIRST_VERTEBRA_SERIES = 9111, 9131
-"""Numbers of the first of these series, above those of the other results. Chosen by us."""
+FIRST_LESION_SERIES, FIRST_VERTEBRA_SERIES = 9111, 9161
+"""Numbers of the first of these series, above those of the other results, with room for the stations of all sequences.
+Chosen by us."""
 
 
 PARALLEL = 1e-6
@@ -107,6 +110,7 @@ class DisplayedSeries:
     def __init__(self, sources: Mapping[str, SourceSeries]) -> None:
         self.sources = sources
         self._prepared: dict[Sequence, tuple[Grid, ReferenceSeries]] = {}
+        self._stations: dict[Sequence, tuple[Grid, tuple[ReferenceSeries, ...]]] = {}
         self._lock = Lock()  # identifiers that are made up must be the same for all results
 
     def of(self, case: Case) -> ReferenceSeries:
@@ -139,6 +143,36 @@ class DisplayedSeries:
                 self._prepared[case.reference] = image.grid, prepared
             return prepared
 
+    def stations_of(self, case: Case, sequence: Sequence) -> tuple[ReferenceSeries, ...]:
+        """Give the series that an image of a case was joined from.
+
+        Parameters
+        ----------
+        case : Case
+            With the image.
+        sequence : Sequence
+            What it shows.
+
+        Returns
+        -------
+        tuple of ReferenceSeries
+            The same ones every time, from the head down; empty for an image that is as it was read.
+
+        Raises
+        ------
+        GeometryError
+            If the axes of a station's grid are not at right angles.
+        """
+        image = case.images[sequence]
+        if sequence is case.reference:
+            return self.of(case).stations
+        with self._lock:
+            grid, prepared = self._stations.get(sequence, (None, ()))
+            if grid is not image.grid:
+                prepared = station_series(case, image, self.sources)
+                self._stations[sequence] = image.grid, prepared
+            return prepared
+
 
 def segmentations(
     case: Case, series: DisplayedSeries, outlined: Outlined, *, kind: SegmentationKind = "BINARY"
@@ -160,7 +194,8 @@ def segmentations(
     ------
     tuple of str and Dataset
         File name, such as ``"lesions.dcm"`` for the reference and then ``"lesions_t1.dcm"``, and object; none for
-        series of another frame of reference, nor where no voxel center lies in what is outlined.
+        series of another frame of reference, nor where no voxel center lies in what is outlined. Stations are counted
+        from the head down: ``"lesions_t1_2.dcm"``.
     """
     if outlined.labels[0] not in case.labels:
         return
@@ -170,24 +205,22 @@ def segmentations(
         return
     yield f"{outlined.name}.dcm", first
     known = {str(s.TrackingID): s for s in first.SegmentSequence if "TrackingID" in s}
-    for n, sequence in enumerate(_others(case, series.sources)):
-        drawn = _drawn_on(case, sequence, outlined.labels)
+    for n, other in enumerate(_others(case, series)):
         found = outlined.segmentation(
-            drawn,
-            series.of(drawn),
+            _drawn_on(case, other.grid, outlined.labels),
+            other.series,
             kind=kind,
             series_number=outlined.first_other + n,
-            content=f"{words} on {sequence}",
+            content=f"{words} on {other.words}",
             known=known,
         )
         if found is not None:
-            yield f"{outlined.name}_{sequence.lower()}.dcm", found
+            yield f"{outlined.name}_{other.name}.dcm", found
 
 
-def _drawn_on(case: Case, sequence: Sequence, names: tuple[str, ...]) -> Case:
-    grid = case.images[sequence].grid
+def _drawn_on(case: Case, grid: Grid, names: tuple[str, ...]) -> Case:
     labels = {name: placed(case.labels[name], grid) for name in names if name in case.labels}
-    return case.with_(reference=sequence, labels=labels, maps={})
+    return case.with_(labels=labels, maps={})
 
 
 def placed(labels: LabelMap, grid: Grid) -> LabelMap:
@@ -228,21 +261,45 @@ def _nearest(
     return np.where(seen[0][:, None, None] & seen[1][:, None] & seen[2], array, np.uint16(0))
 
 
-def _others(case: Case, sources: Mapping[str, SourceSeries]) -> Iterator[Sequence]:
-    """Go through the images of other series in the same frame of reference, each series once."""
+class _Other(NamedTuple):
+    """A series on which outlines are drawn again: part of the file's name, words, its grid."""
+
+    name: str
+    words: str
+    grid: Grid
+    series: ReferenceSeries
+
+
+def _others(case: Case, series: DisplayedSeries) -> Iterator[_Other]:
+    """Go through the other series in the frame of reference of a case, each once, and all stations."""
     if case.reference is None:
         return
-    first = case.images[case.reference]
-    home = sources.get(first.source.series_uid)
-    if home is None:
+    home = _sources_of(case.images[case.reference], series.sources)
+    if not home:
         return
-    seen = {home.series_uid}
+    seen: set[object] = {home[0].series_uid} if len(home) == 1 else set()
     for sequence, image in case.images.items():
-        source = sources.get(image.source.series_uid)
-        if source is None or source.series_uid in seen or _frame(source) != _frame(home):
+        own = _sources_of(image, series.sources)
+        if not own or _frame(own[0]) != _frame(home[0]):
             continue
-        seen.add(source.series_uid)
-        yield sequence
+        name, stations = sequence.lower(), image.source.stations
+        if not stations and own[0].series_uid not in seen:
+            seen.add(own[0].series_uid)
+            yield _Other(name, str(sequence), image.grid, series.of(case.with_(reference=sequence)))
+        shown = zip(stations, series.stations_of(case, sequence), strict=False)
+        for number, (station, prepared) in enumerate(shown, start=1):
+            # Stations may be stacks of one series, which a Dixon image shares with its other parts.
+            stack = (prepared.series_uid, *np.round(station.grid.ijk_to_lps([0, 0, 0])))
+            if stack not in seen:
+                seen.add(stack)
+                yield _Other(f"{name}_{number}", f"{sequence} ({number})", station.grid, prepared)
+
+
+def _sources_of(image: Image, sources: Mapping[str, SourceSeries]) -> tuple[SourceSeries, ...]:
+    """Give the series that an image is, or all it was joined from; none where one is not known."""
+    names = [station.series_uid for station in image.source.stations] or [image.source.series_uid]
+    found = tuple(sources[name] for name in names if name in sources)
+    return found if len(found) == len(names) else ()
 
 
 def _frame(source: SourceSeries) -> str:

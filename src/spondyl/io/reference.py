@@ -6,12 +6,13 @@ object. Sources differ: a classic series in any file order, one enhanced multi-f
 (echoes, b-values), or no DICOM at all. And highdicom copies from whatever headers it is given, odd values included.
 
 So one small clean header per slice is made here, in the order and direction of the source's slices, and highdicom
-works on those. Where a slice is one frame of a multi-frame file, the references are put right afterwards (`relink`).
+works on those. Where a slice is one frame of a multi-frame file, the references are put right afterwards (`relink`);
+so they are where an image was joined from stations, each slice of which was derived from one frame of each station.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from spondyl.core import Case, Image
+    from spondyl.core import Case, Grid, Image
 
 MR_IMAGE_STORAGE = "1.2.840.10008.5.1.4.1.1.4"
 """PS3.4 Annex B."""
@@ -97,7 +98,9 @@ class ReferenceSeries:
     frames : tuple of FrameReference or None
         The source frame of each slice; None where there is none.
     series_uid : str
-        SeriesInstanceUID of the source.
+        SeriesInstanceUID of the source, or of the first of its stations.
+    stations : tuple of ReferenceSeries
+        The series that the image was joined from, from the head down; empty for one that is as it was read.
     """
 
     layout: SliceLayout
@@ -105,6 +108,7 @@ class ReferenceSeries:
     headers: tuple[Dataset, ...]
     frames: tuple[FrameReference | None, ...]
     series_uid: str
+    stations: tuple[ReferenceSeries, ...] = ()
 
     @cached_property
     def planes(self) -> DescribedPlanes:
@@ -151,12 +155,37 @@ class ReferenceSeries:
         list of Dataset
             Headers to reference from a report.
         """
+        if self.stations:
+            return [header for station in self.stations for header in station.evidence()]
         found: dict[str, Dataset] = {}
         for header, frame in zip(self.headers, self.frames, strict=True):
             if frame is not None and frame.sop_instance_uid not in found:
                 uid = frame.sop_instance_uid
                 found[uid] = altered(header, SOPClassUID=frame.sop_class_uid, SOPInstanceUID=uid)
         return list(found.values()) or list(self.headers)
+
+    def series_at(self, point_lps_mm: tuple[float, float, float]) -> str:
+        """Give the source series that shows a place.
+
+        Parameters
+        ----------
+        point_lps_mm : tuple of float
+            A place in LPS mm.
+
+        Returns
+        -------
+        str
+            SeriesInstanceUID; of several stations that of the one in whose middle rows the place lies most.
+        """
+        if not self.stations:
+            return self.series_uid
+
+        def off_center(station: ReferenceSeries) -> float:
+            middle = (np.asarray(station.layout.shape) - 1) / 2
+            at = np.linalg.inv(station.layout.affine) @ (*point_lps_mm, 1.0)
+            return float(np.abs(at[:3] - middle)[1] / station.layout.shape[1])
+
+        return min(self.stations, key=off_center).series_uid
 
     def relink(self, result: Dataset) -> None:
         """Point a result's source references at the frames that were read instead of at the clean headers.
@@ -166,6 +195,9 @@ class ReferenceSeries:
         result : Dataset
             A segmentation or parametric map made from `headers`; changed in place.
         """
+        if self.stations:
+            _relink_joined(self, result)
+            return
         if all(f is None for f in self.frames) or all(f and f.frame_number is None for f in self.frames):
             return
         headers = (str(header.SOPInstanceUID) for header in self.headers)
@@ -239,12 +271,48 @@ def reference_series(case: Case, sources: Mapping[str, SourceSeries]) -> Referen
         msg = f"results need a reference image, got none in case {case.case_id}; run the analysis first"
         raise OutputError(msg)
     image = case.images[case.reference]
-    source = sources.get(image.source.series_uid)
+    stations = station_series(case, image, sources)
+    if stations:
+        given = sources[image.source.stations[0].series_uid]
+        return replace(_series(case, image, image.grid, given), stations=stations)
+    return _series(case, image, image.grid, sources.get(image.source.series_uid))
+
+
+def station_series(case: Case, image: Image, sources: Mapping[str, SourceSeries]) -> tuple[ReferenceSeries, ...]:
+    """Prepare the series that an image was joined from.
+
+    Parameters
+    ----------
+    case : Case
+        Whose image it is.
+    image : Image
+        Any image.
+    sources : mapping of str to SourceSeries
+        As for `reference_series`.
+
+    Returns
+    -------
+    tuple of ReferenceSeries
+        From the head down; empty for an image that is as it was read, and for one that did not come as DICOM.
+
+    Raises
+    ------
+    GeometryError
+        If the axes of a station's grid are not at right angles.
+    """
+    given = [(station.grid, sources.get(station.series_uid)) for station in image.source.stations]
+    if any(source is None for _, source in given):
+        return ()
+    return tuple(_series(case, image, grid, source) for grid, source in given)
+
+
+def _series(case: Case, image: Image, grid: Grid, source: SourceSeries | None) -> ReferenceSeries:
+    """Prepare a series that shows what an image shows on a grid, which is the image's or that of a station of it."""
     cosines = _source_cosines(source) if source is not None else None
-    given = None if cosines is None else layout_along(image.grid, cosines)
-    layout = given or usual_layout(image.grid)
+    given = None if cosines is None else layout_along(grid, cosines)
+    layout = given or usual_layout(grid)
     frames = _match_frames(layout, source) if source is not None and given else (None,) * layout.shape[0]
-    common = _study_header(case, image, source)
+    common = _study_header(case, grid, source)
     geometry = hd.VolumeGeometry(
         layout.affine,
         layout.shape,
@@ -302,6 +370,44 @@ def _point(source: Dataset, frame_of: Mapping[str, FrameReference | None]) -> bo
     return True
 
 
+def _relink_joined(series: ReferenceSeries, result: Dataset) -> None:
+    """Point each frame of a result at the frames of the stations that show its slice."""
+    shown: dict[str, list[FrameReference]] = {str(header.SOPInstanceUID): [] for header in series.headers}
+    inverse = np.linalg.inv(series.layout.affine)
+    for station in series.stations:
+        for k, frame in enumerate(station.frames):
+            middle = station.layout.affine @ (k, *((n - 1) / 2 for n in station.layout.shape[1:]), 1.0)
+            slice_of = round(float((inverse @ middle)[0]))
+            if frame is not None and 0 <= slice_of < len(series.headers):
+                shown[str(series.headers[slice_of].SOPInstanceUID)].append(frame)
+    for item in result.PerFrameFunctionalGroupsSequence:
+        for derivation in item.get("DerivationImageSequence", []):
+            derivation.SourceImageSequence = DicomSequence(
+                [
+                    _pointed(source, frame)
+                    for source in derivation.SourceImageSequence
+                    for frame in shown[str(source.ReferencedSOPInstanceUID)]
+                ]
+            )
+    instances: list[Dataset] = []
+    result.ReferencedSeriesSequence = DicomSequence()
+    for station in series.stations:
+        found = dict.fromkeys((f.sop_class_uid, f.sop_instance_uid) for f in station.frames if f is not None)
+        of_series = Dataset()
+        of_series.SeriesInstanceUID = station.series_uid
+        of_series.ReferencedInstanceSequence = DicomSequence([_reference(*names) for names in found])
+        result.ReferencedSeriesSequence.append(of_series)
+        instances += [_reference(*names) for names in found]
+    result.SourceImageSequence = DicomSequence(instances)
+
+
+def _pointed(source: Dataset, frame: FrameReference) -> Dataset:
+    """Give a reference to a frame of a station; the rows of the joined image are not its rows."""
+    said = {"ReferencedSOPClassUID": frame.sop_class_uid, "ReferencedSOPInstanceUID": frame.sop_instance_uid}
+    number = {} if frame.frame_number is None else {"ReferencedFrameNumber": frame.frame_number}
+    return altered(source, SpatialLocationsPreserved="NO", **said, **number)
+
+
 def _source_cosines(source: SourceSeries) -> NDArray[np.float64] | None:
     if not source.frame_numbers:
         return None
@@ -328,7 +434,7 @@ def _match_frames(layout: SliceLayout, source: SourceSeries) -> tuple[FrameRefer
     return tuple(frames)
 
 
-def _study_header(case: Case, image: Image, source: SourceSeries | None) -> Dataset:
+def _study_header(case: Case, grid: Grid, source: SourceSeries | None) -> Dataset:
     """Give what all slices share: patient, study, series, frame of reference; odd values are left out."""
     given = source.datasets[0] if source is not None and source.datasets else Dataset()
     header = Dataset()
@@ -346,7 +452,7 @@ def _study_header(case: Case, image: Image, source: SourceSeries | None) -> Data
         setattr(header, keyword, _valid(given.get(keyword), kind))
     header.StudyInstanceUID = str(given.get("StudyInstanceUID") or hd.UID())
     header.SeriesInstanceUID = str(given.get("SeriesInstanceUID") or hd.UID())
-    frame_of_reference = given.get("FrameOfReferenceUID") or image.grid.frame_of_reference or hd.UID()
+    frame_of_reference = given.get("FrameOfReferenceUID") or grid.frame_of_reference or hd.UID()
     header.FrameOfReferenceUID = str(frame_of_reference)
     header.PositionReferenceIndicator = ""
     header.Modality = "MR"

@@ -208,7 +208,7 @@ def _sequence_line(image: Image, *, used: str) -> dict[str, Any]:
     return {
         "sequence": str(image.sequence).replace("_", " "),
         "used": used,
-        "series": "" if image.source.series_number is None else image.source.series_number,
+        "series": ", ".join(str(number) for number in _series_numbers(image)),
         "confidence": image.sequence_confidence,
         "plane": "volume" if stack_axis(image.grid) is None else image.grid.plane,
         "slices": slice_count(image),
@@ -217,6 +217,12 @@ def _sequence_line(image: Image, *, used: str) -> dict[str, Any]:
         "scanner": wording.scanner(image.acquisition),
         "evidence": "; ".join(image.source.evidence),
     }
+
+
+def _series_numbers(image: Image) -> list[int]:
+    """Give the numbers of the series that an image is, or was joined from."""
+    numbers = [image.source.series_number, *(station.series_number for station in image.source.stations)]
+    return [number for number in dict.fromkeys(numbers) if number is not None]
 
 
 def _sorted_flags(case: Case) -> list[Any]:

@@ -117,6 +117,7 @@ def _sequence(image: Image, *, role: str) -> dict[str, Any]:
         "evidence": list(image.source.evidence),
         "series_number": image.source.series_number,
         "series_uid": image.source.series_uid,
+        "stations": [{"series_number": s.series_number, "series_uid": s.series_uid} for s in image.source.stations],
         "plane": image.grid.plane,
         "orientation": image.grid.orientation,
         "shape": list(image.grid.shape),

@@ -142,7 +142,7 @@ def _image_library(evidence: list[Dataset]) -> hd.sr.ContainerContentItem:
 
 
 def _group(
-    tracking_id: str, segments: dict[str, tuple[Dataset, Dataset]], reference: ReferenceSeries, parts: dict[str, Any]
+    tracking_id: str, segments: dict[str, tuple[Dataset, Dataset]], source_uid: str, parts: dict[str, Any]
 ) -> Any:
     """Make a measurement group, on its segment where one was written (TID 1411), else without (TID 1501)."""
     parts["algorithm_id"] = hd.sr.AlgorithmIdentification(name=MODEL, version=spondyl.__version__)
@@ -156,7 +156,7 @@ def _group(
             sop_class_uid=segmentation.SOPClassUID,
             sop_instance_uid=segmentation.SOPInstanceUID,
             segment_number=int(segment.SegmentNumber),
-            source_series=hd.sr.SourceSeriesForSegmentation(reference.series_uid),
+            source_series=hd.sr.SourceSeriesForSegmentation(source_uid),
         ),
         **parts,
     )
@@ -181,7 +181,7 @@ def _vertebra_group(
         ],
         "qualitative_evaluations": [hd.sr.QualitativeEvaluation(codes.LEVEL_CERTAINTY, certainty), *_opinion(vertebra)],
     }
-    return _group(vertebra_tracking_id(vertebra), segments, reference, parts)
+    return _group(vertebra_tracking_id(vertebra), segments, reference.series_at(vertebra.centroid_lps_mm), parts)
 
 
 def _lesion_group(lesion: Lesion, segments: dict[str, tuple[Dataset, Dataset]], reference: ReferenceSeries) -> Any:
@@ -203,7 +203,7 @@ def _lesion_group(lesion: Lesion, segments: dict[str, tuple[Dataset, Dataset]], 
     opinion = _opinion(lesion)
     if opinion:
         parts["qualitative_evaluations"] = opinion
-    return _group(lesion_tracking_id(lesion), segments, reference, parts)
+    return _group(lesion_tracking_id(lesion), segments, reference.series_at(lesion.centroid_lps_mm), parts)
 
 
 def _class_probabilities(finding: Vertebra | Lesion) -> list[hd.sr.Measurement]:
