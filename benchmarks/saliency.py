@@ -35,6 +35,7 @@ from spondyl import __version__
 from spondyl.app.analyze import load_networks
 from spondyl.core import SAGITTAL, Case, SpondylError, reorient
 from spondyl.evaluation.proportions import proportion
+from spondyl.io.study import case_of_images
 from spondyl.lesions.classify import sites_of
 from spondyl.models.classify import classify
 from spondyl.models.crops import CROP_SHAPE, crop_places
@@ -93,7 +94,7 @@ def analyzed(seed: int, networks: Mapping[str, Network]) -> tuple[Case, np.ndarr
     draw = sample_patient_settings(seed)
     draw = replace(draw, lesions="malignant", settings=replace(draw.settings, axial_t2=False, fast=True))
     patient = draw.simulate()
-    case = Case("case-benchmark", {i.sequence: i for i in patient.images if i.grid.plane == "sagittal"})
+    case = case_of_images("case-benchmark", (i for i in patient.images if i.grid.plane == "sagittal"))
     steps = [s for s in STEPS if s.name in ("harmonize", "localize", "lesions", "classify")]
     try:
         case = run(case, Settings(threads=1), networks, steps=steps)

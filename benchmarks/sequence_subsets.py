@@ -24,6 +24,7 @@ from spondyl.app.analyze import load_networks
 from spondyl.core import Case, Sequence, SpondylError
 from spondyl.evaluation.detection import FALSE_POSITIVE, sensitivity_by_size
 from spondyl.evaluation.roc import roc_areas
+from spondyl.io.study import case_of_images
 from spondyl.phantom.cohort import cohort_seeds, sample_patient_settings
 from spondyl.pipeline.run import run
 from spondyl.pipeline.settings import Settings
@@ -57,7 +58,7 @@ def rows_of(seed: int, networks: dict, done: set[tuple[int, str]]) -> Iterable[d
         yield {"seed": seed, "subset": "none"}
         return
     patient = draw.simulate()
-    images = {i.sequence: i for i in patient.images if i.grid.plane == "sagittal"}
+    images = dict(case_of_images("case-benchmark", (i for i in patient.images if i.grid.plane == "sagittal")).images)
     for name, chosen in subsets(images).items() or [("none", {})]:
         if (seed, name) in done:
             continue

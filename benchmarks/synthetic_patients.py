@@ -24,11 +24,12 @@ from scipy import ndimage
 
 from spondyl import __version__
 from spondyl.app.analyze import load_networks
-from spondyl.core import Case, SpondylError, Structure
+from spondyl.core import SpondylError, Structure
 from spondyl.evaluation.calibration import expected_calibration_error
 from spondyl.evaluation.detection import FALSE_POSITIVE, Study, sensitivity_by_size
 from spondyl.evaluation.proportions import proportion
 from spondyl.evaluation.roc import roc_areas
+from spondyl.io.study import case_of_images
 from spondyl.phantom.cohort import cohort_seeds, sample_patient_settings
 from spondyl.phantom.kinds import LesionKind
 from spondyl.pipeline.run import run
@@ -40,7 +41,7 @@ from spondyl.training.vertebrae import HARD_MIMICS, LEAST_LESION_MM3
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from spondyl.core import LabelMap
+    from spondyl.core import Case, LabelMap
     from spondyl.phantom.patient import SyntheticPatient
 
 HIT_SHARE = 0.2
@@ -59,8 +60,8 @@ COUNTED = tuple(entry for entry in STEPS if entry.name in ("harmonize", "localiz
 
 
 def analyzed(patient: SyntheticPatient, networks: dict) -> Case | None:
-    """The case after the steps that are counted; None where no spine was found."""
-    case = Case("case-benchmark", {i.sequence: i for i in patient.images if i.grid.plane == "sagittal"})
+    """The case after the steps that are counted, stations joined as by the reader; None where no spine was found."""
+    case = case_of_images("case-benchmark", (i for i in patient.images if i.grid.plane == "sagittal"))
     try:
         return run(case, Settings(threads=1), networks, steps=COUNTED)
     except SpondylError:
