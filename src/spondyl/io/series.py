@@ -123,8 +123,8 @@ def split(frames: Iterable[Frame]) -> list[Part]:
     Returns
     -------
     list of Part
-        By echo time, field of view and b-value, then time; frames that repeat a position become further repeats, or are dropped
-        as duplicates where only a few positions repeat.
+        By echo time, field of view and b-value, then time; frames that repeat a position become further repeats, or
+        are dropped as duplicates where only a few positions repeat.
     """
     frames = list(frames)
     echoes = _clustered(frames, lambda f: f.number_of("EchoTime"), SAME_ECHO_MS)
