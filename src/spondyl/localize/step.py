@@ -132,6 +132,7 @@ def localize(case: Case, settings: LocalizeSettings, *, network: Network) -> Cas
     first = segment(case.images[used[0]], network, views=settings.views if len(used) == 1 else 1)
     others = (segment(case.images[s], network, views=1, around=first) for s in used[1:])
     found = fuse(chain([first], others))  # one at a time, since of a whole spine each takes much memory
+    network.release()  # what it keeps of a whole spine is as large as the outlines made next
     image = case.images[reference]
     outlines = outline(found, image.grid, cortex_share=settings.cortex_share)
     column = None if outlines is None else _column(outlines, [case.images[s] for s in used], settings)
