@@ -70,7 +70,7 @@ class ClassifySettings:
     sets: bool = True
     finder: float = 0.4
     company: float = 0.5
-    overlooked: float = 0.85
+    overlooked: float = 0.6
 
     def __post_init__(self) -> None:
         for name in ("weight", "finder", "company", "overlooked"):

@@ -87,7 +87,7 @@ class LesionSettings:
     views: int = 2
     threshold: float = 0.3
     sure: float = 0.8
-    surest: float = 0.985
+    surest: float = 0.99
     contrast_sd: float = 3.0
     spot_sd: float = 6.5
     min_volume_mm3: float = 100.0
