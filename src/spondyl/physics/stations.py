@@ -62,8 +62,18 @@ vertebral body, and large enough to average noise. Chosen by us."""
 
 
 @dataclass(frozen=True, eq=False)
-class _Part:
-    """One station in the joined grid: where it lies there, and from there to its own rows and columns."""
+class Part:
+    """Where one station lies in the image that it is joined to.
+
+    Parameters
+    ----------
+    box : tuple of slice
+        Its slices, rows and columns there.
+    matrix : ndarray, shape (2, 2)
+        Turns rows and columns of the box into its own.
+    offset : ndarray, shape (2,)
+        Its own row and column of the first of the box.
+    """
 
     box: tuple[slice, slice, slice]
     matrix: Array
@@ -80,11 +90,13 @@ class Layout:
         That image's, in the orientation `spondyl.core.SAGITTAL`.
     stations : tuple of Grid
         The stations', as given.
+    parts : tuple of Part
+        Where each of them lies in that image.
     """
 
     grid: Grid
     stations: tuple[Grid, ...]
-    _parts: tuple[_Part, ...]
+    parts: tuple[Part, ...]
 
 
 def line_up(stations: Sequence[Grid]) -> Layout:
@@ -180,7 +192,7 @@ def _check_neighbors(above: tuple[Array, Array], below: tuple[Array, Array]) -> 
         raise GeometryError(msg)
 
 
-def _part(grid: Grid, step: Array, first_slice: int, first: Array, shape: tuple[int, int, int]) -> _Part:
+def _part(grid: Grid, step: Array, first_slice: int, first: Array, shape: tuple[int, int, int]) -> Part:
     low, high = _span(grid, step, 0)
     starts = np.maximum(np.floor(low[1:] - 0.5).astype(int) - first[1:], 0)
     stops = np.minimum(np.ceil(high[1:] + 0.5).astype(int) - first[1:] + 1, shape[1:])
@@ -193,7 +205,7 @@ def _part(grid: Grid, step: Array, first_slice: int, first: Array, shape: tuple[
     matrix = np.linalg.inv(step[1:3, 1:3])
     origin = step[1:3, 0] * center + step[1:3, 3]
     offset = matrix @ (starts + first[1:] - origin)
-    return _Part(box, matrix, offset)
+    return Part(box, matrix, offset)
 
 
 @dataclass(frozen=True, eq=False)
@@ -220,7 +232,7 @@ class Mosaic:
         self.grid = layout.grid
         self._parts = [
             _sampled(reorient(array, grid.orientation, SAGITTAL), part)
-            for array, grid, part in zip(arrays, layout.stations, layout._parts, strict=True)
+            for array, grid, part in zip(arrays, layout.stations, layout.parts, strict=True)
         ]
 
     def gains(self) -> tuple[float, ...]:
@@ -272,7 +284,7 @@ class Mosaic:
         return joined
 
 
-def _sampled(array: Array, part: _Part) -> _Sampled:
+def _sampled(array: Array, part: Part) -> _Sampled:
     rows, columns = (s.stop - s.start for s in part.box[1:])
     at = np.stack(np.meshgrid(np.arange(rows), np.arange(columns), indexing="ij"), axis=-1) @ part.matrix.T
     at += part.offset
@@ -288,7 +300,7 @@ def _sampled(array: Array, part: _Part) -> _Sampled:
     return _Sampled(part.box, sampled, ramp * (sampled != 0))
 
 
-def _rows_and_columns(array: Array, part: _Part, shape: tuple[int, int]) -> Array:
+def _rows_and_columns(array: Array, part: Part, shape: tuple[int, int]) -> Array:
     """Interpolate within slices, linearly; axis by axis, which is much faster, where a station is not turned."""
     turned = abs(part.matrix[0, 1]) * shape[1] > WHOLE or abs(part.matrix[1, 0]) * shape[0] > WHOLE
     if not turned:
