@@ -17,7 +17,7 @@ from spondyl.core import GeometryError, Image, QualityFlag, Sequence, Station
 from spondyl.io.choose import is_composed, same_region
 from spondyl.io.cues import reads_sagittally
 from spondyl.io.volumes import Reading, extent_mm
-from spondyl.physics.stations import Layout, Mosaic, line_up
+from spondyl.physics.stations import SPACING_TOLERANCE, Layout, Mosaic, line_up
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -29,9 +29,6 @@ are smaller, but three stations are also taken where two would nearly do. Chosen
 ECHO_TIME_TOLERANCE = 0.1
 """Echo and inversion times that differ by no more than this part are one protocol's, whose timing adapts a little to
 each station. Echoes of one series lie farther apart. Chosen by us."""
-
-SPACING_TOLERANCE = 0.02
-"""As in `spondyl.physics.stations`: images of coarser or finer voxels are of another protocol."""
 
 MIN_SLICES = 3
 """An image of fewer slices is no station of a long study. Chosen by us."""
