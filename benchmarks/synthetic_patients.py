@@ -32,6 +32,7 @@ from spondyl.evaluation.roc import roc_areas
 from spondyl.io.study import case_of_images
 from spondyl.phantom.cohort import cohort_seeds, sample_patient_settings
 from spondyl.phantom.kinds import LesionKind
+from spondyl.phantom.lesion_plan import MIXES
 from spondyl.pipeline.run import run
 from spondyl.pipeline.settings import Settings
 from spondyl.pipeline.steps import STEPS
@@ -259,7 +260,7 @@ def main() -> None:
     parser.add_argument("--count", type=int, default=300)
     parser.add_argument("--first", type=int, default=0)
     parser.add_argument("--purpose", default="benchmark")
-    parser.add_argument("--lesions", help="how lesions are chosen; by default as the purpose has it")
+    parser.add_argument("--lesions", choices=MIXES, help="how lesions are chosen; by default as the purpose has it")
     arguments = parser.parse_args()
     rows = [json.loads(line) for line in arguments.rows.read_text().splitlines()] if arguments.rows.exists() else []
     networks = load_networks(Settings(threads=1))
