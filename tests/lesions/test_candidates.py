@@ -22,8 +22,8 @@ def _with(*parts):
     return lesion
 
 
-def _find(lesion, *, extent=0.3, sure=0.6, alone=0.98, least=0.0, region=ALL, seen=None):
-    thresholds = Thresholds(extent, sure, alone, 3.0, 5.0, least)
+def _find(lesion, *, extent=0.3, sure=0.6, small=None, alone=0.98, least=0.0, region=ALL, seen=None):
+    thresholds = Thresholds(extent, sure, sure if small is None else small, alone, 3.0, 5.0, least)
     return find_candidates(lesion, 0 * lesion, region, SPACING_MM, thresholds, seen=seen)
 
 
@@ -38,6 +38,15 @@ def test_a_candidate_grows_from_its_seed_to_the_lower_threshold():
 
 def test_raised_voxels_without_a_seed_are_none():
     assert _find(_with((np.s_[2:6, 10:20, 10:20], 0.55))) == []
+
+
+def test_of_a_small_candidate_the_network_must_be_surer(monkeypatch):
+    lesion = _with((np.s_[2:6, 10:20, 10:20], 0.7))
+    volume_mm3 = 4 * 10 * 10 * float(np.prod(SPACING_MM))
+    monkeypatch.setattr(candidates, "SMALL_MM3", volume_mm3)
+    assert len(_find(lesion, sure=0.6, small=0.8)) == 1
+    monkeypatch.setattr(candidates, "SMALL_MM3", volume_mm3 + 1)
+    assert _find(lesion, sure=0.6, small=0.8) == []
 
 
 def test_the_smallest_volume_is_kept_to():
@@ -129,7 +138,7 @@ def test_outside_bodies_the_network_must_be_sure():
 def test_outside_of_vertebrae_the_network_must_be_surest():
     vertebrae = np.zeros(SHAPE, bool)
     vertebrae[:, 20:] = True
-    thresholds = Thresholds(0.3, 0.6, 0.98, 3.0, 5.0, 0.0)
+    thresholds = Thresholds(0.3, 0.6, 0.6, 0.98, 3.0, 5.0, 0.0)
 
     def n(lesion, where):
         volume = _with((where, lesion))

@@ -18,7 +18,7 @@ BIG, SMALL, EPIDURAL, MUSCLE = (0.0, 0.0, 55.0), (6.0, 2.0, 15.0), (0.0, 23.0, -
 
 
 SETTINGS = LesionSettings(
-    views=1, threshold=0.35, sure=0.6, surest=0.6, contrast_sd=0.0, spot_sd=0.0, min_volume_mm3=120.0
+    views=1, threshold=0.35, sure=0.6, sure_small=0.6, surest=0.6, contrast_sd=0.0, spot_sd=0.0, min_volume_mm3=120.0
 )
 """Known thresholds, whatever the defaults are, and none that look at the images, which are empty."""
 
@@ -108,7 +108,13 @@ def test_probabilities_sum_to_one_and_uncertainty_is_their_entropy():
 
 @pytest.mark.parametrize(
     ("change", "count"),
-    [({}, 2), ({"sure": 0.8}, 1), ({"min_volume_mm3": 1500.0}, 1), ({"threshold": 0.9, "sure": 0.95}, 0)],
+    [
+        ({}, 2),
+        ({"sure_small": 0.8}, 1),
+        ({"sure": 0.95}, 1),
+        ({"min_volume_mm3": 1500.0}, 1),
+        ({"sure": 0.95, "sure_small": 0.95}, 0),
+    ],
 )
 def test_thresholds_decide_what_is_reported(change, count):
     case = _found({(BIG, 9): (0.7, 0.2), (SMALL, 6): (0.7, 0.05)}, settings=replace(SETTINGS, **change))

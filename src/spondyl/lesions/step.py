@@ -21,7 +21,14 @@ from spondyl.core import (
 )
 from spondyl.core.at_once import at_once
 from spondyl.lesions.canal_mass import with_canal_masses
-from spondyl.lesions.candidates import Candidate, Thresholds, by_vertebra, find_candidates, search_region
+from spondyl.lesions.candidates import (
+    SMALL_MM3,
+    Candidate,
+    Thresholds,
+    by_vertebra,
+    find_candidates,
+    search_region,
+)
 from spondyl.lesions.conspicuity import Conspicuity, conspicuity
 from spondyl.lesions.contrast_doubt import contrast_flags
 from spondyl.lesions.described import described
@@ -36,9 +43,6 @@ if TYPE_CHECKING:
 
     from spondyl.core import Grid
     from spondyl.models import Network
-
-SMALL_MM3 = 1000.0
-"""Lesions below 1 mL are reported apart: detection below it is unreliable everywhere (Wuts 2025)."""
 
 TOO_DARK = frozenset({Slot.DWI})
 """Normal marrow has next to no signal there, so that noise decides how far anything stands out; ADC stands for it."""
@@ -62,6 +66,8 @@ class LesionSettings:
         Probability of any lesion from which a voxel belongs to a candidate.
     sure : float
         Probability that a candidate must reach somewhere.
+    sure_small : float
+        The same of one below 1 mL, among which most alarms are.
     surest : float
         The same where the network errs more: outside of vertebrae, and where the study has a single series; in
         vertebral bodies it is not believed at all then.
@@ -86,7 +92,8 @@ class LesionSettings:
 
     views: int = 2
     threshold: float = 0.3
-    sure: float = 0.8
+    sure: float = 0.5
+    sure_small: float = 0.8
     surest: float = 0.99
     contrast_sd: float = 3.0
     spot_sd: float = 6.5
@@ -94,20 +101,21 @@ class LesionSettings:
     epidural: bool = True
 
     def __post_init__(self) -> None:
-        levels = (self.threshold, self.sure, self.surest)
+        levels = (self.threshold, self.sure, self.sure_small, self.surest)
         least = (self.contrast_sd, self.spot_sd, self.min_volume_mm3)
         if self.views not in (1, 2) or not all(0 < p < 1 for p in levels) or min(least) < 0:
             msg = (
-                "lesions wants views 1 or 2, threshold, sure and surest between 0 and 1, and contrast_sd, spot_sd "
-                "and min_volume_mm3 of 0 or more"
+                "lesions wants views 1 or 2, threshold, sure, sure_small and surest between 0 and 1, and contrast_sd, "
+                "spot_sd and min_volume_mm3 of 0 or more"
             )
             raise SettingsError(msg)
 
     @property
     def thresholds(self) -> Thresholds:
         """What makes a candidate."""
-        spot_sd, threshold = self.spot_sd or float("inf"), min(self.threshold, self.sure)
-        return Thresholds(threshold, self.sure, self.surest, self.contrast_sd, spot_sd, self.min_volume_mm3)
+        threshold, spot_sd = min(self.threshold, self.sure, self.sure_small), self.spot_sd or float("inf")
+        believed = (self.sure, self.sure_small, self.surest)
+        return Thresholds(threshold, *believed, self.contrast_sd, spot_sd, self.min_volume_mm3)
 
 
 def find_lesions(case: Case, settings: LesionSettings, *, network: Network) -> Case:
