@@ -68,7 +68,7 @@ class ClassifySettings:
 
     weight: float = 0.0
     sets: bool = True
-    finder: float = 0.4
+    finder: float = 0.5
     company: float = 0.5
     overlooked: float = 0.6
 
