@@ -200,3 +200,14 @@ def test_a_network_is_released_after_the_last_step_that_asks_it():
     run(analyzed_case(), Settings(), networks, steps=steps)
     assert seen == [(0, 0), (0, 0), (0, 1)]
     assert networks["one"].released == networks["two"].released == 1
+
+
+def test_freed_memory_is_given_back_after_every_step_where_the_system_takes_it(monkeypatch):
+    asked = []
+    steps = [StepEntry("first", _marked), StepEntry("second", _marked)]
+    monkeypatch.setattr("spondyl.pipeline.run._trim", asked.append)
+    run(analyzed_case(), Settings(), {}, steps=steps)
+    assert asked == [0, 0]
+    monkeypatch.setattr("spondyl.pipeline.run._trim", None)
+    run(analyzed_case(), Settings(), {}, steps=steps)
+    assert asked == [0, 0]
