@@ -113,7 +113,7 @@ def test_probabilities_sum_to_one_and_uncertainty_is_their_entropy():
         ({"sure_small": 0.8}, 1),
         ({"sure": 0.95}, 1),
         ({"min_volume_mm3": 1500.0}, 1),
-        ({"sure": 0.95, "sure_small": 0.95}, 0),
+        ({"threshold": 0.9, "sure": 0.95, "sure_small": 0.95}, 0),
     ],
 )
 def test_thresholds_decide_what_is_reported(change, count):
